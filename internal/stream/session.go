@@ -1,0 +1,34 @@
+package stream
+
+import "context"
+
+// Range is the part of a partition that can be read: Start is the oldest
+// offset, End the high watermark.
+type Range struct{ Start, End int64 }
+
+// Log reads single partitions, apart from any group.
+type Log interface {
+	// Ends gives the range of the same partition number of each topic. A topic
+	// that does not exist is ErrRefused.
+	Ends(ctx context.Context, partition int32, topics ...string) (map[string]Range, error)
+	// Read calls fn for each record of [from, to), in order, and returns when
+	// the reader's position is at or past to. Committed hides aborted and
+	// control records; it waits for open transactions below to. An error of fn
+	// ends the read and is returned. from below the start of the log is ErrLoss.
+	Read(ctx context.Context, topic string, partition int32, from, to int64, committed bool, fn func(Record) error) error
+}
+
+// Table is a program's memory that follows a group assignment. Its methods are
+// called from the session's goroutines, never while a batch that Poll returned
+// is unfinished, one at a time.
+type Table interface {
+	// Restore is called for each partition number that was assigned, after the
+	// group's stable offset fetch (no older member's transaction can commit
+	// any more) and before the first record of it. It returns the next offset
+	// to consume of every subscribed topic of that partition. committed are the group's offsets (-1 where none):
+	// information, not truth. An error ends the session.
+	Restore(ctx context.Context, partition int32, log Log, committed map[string]int64) (next map[string]int64, err error)
+	// Revoke is called when partitions were taken away; the memory of a batch
+	// in flight must not be committed any more.
+	Revoke(partitions []int32)
+}

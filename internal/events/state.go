@@ -82,10 +82,11 @@ const (
 	EvidenceDecision                        // one operator's DECIDE
 	EvidenceForget                          // a FORGET; no other row stands beside it
 	EvidenceOverflow                        // a source with more words than are kept; Word names the source
+	EvidenceFuture                          // evidence dated ahead of the log; Word names the source
 	evidenceKinds
 )
 
-var evidenceNames = [evidenceKinds]string{"webhook", "webhook_more", "poll", "intent", "decision", "forget", "overflow"}
+var evidenceNames = [evidenceKinds]string{"webhook", "webhook_more", "poll", "intent", "decision", "forget", "overflow", "future"}
 
 // String is the word in records.
 func (k EvidenceKind) String() string {

@@ -1,0 +1,122 @@
+package order
+
+import (
+	"github.com/cockroachdb/apd/v3"
+
+	"rampstream/internal/events"
+)
+
+// fill takes from more what f does not state. An amount and its unit go
+// together: an amount without its currency would be somebody else's money.
+func fill(f, more events.Facts) events.Facts {
+	if f.FiatAmount == "" && (f.FiatCurrency == "" || f.FiatCurrency == more.FiatCurrency) && more.FiatAmount != "" {
+		f.FiatAmount, f.FiatCurrency = more.FiatAmount, more.FiatCurrency
+	}
+	if f.CryptoAmount == "" && (f.CryptoAsset == "" || f.CryptoAsset == more.CryptoAsset) && more.CryptoAmount != "" {
+		f.CryptoAmount, f.CryptoAsset = more.CryptoAmount, more.CryptoAsset
+	}
+	if f.FiatAmount == "" {
+		or(&f.FiatCurrency, more.FiatCurrency)
+	}
+	if f.CryptoAmount == "" {
+		or(&f.CryptoAsset, more.CryptoAsset)
+	}
+	if f.CryptoReceiveMin == "" {
+		f.CryptoReceiveMin = more.CryptoReceiveMin
+	}
+	if f.ProviderCreatedAt == 0 {
+		f.ProviderCreatedAt = more.ProviderCreatedAt
+	}
+	for _, p := range [...]struct {
+		to   *string
+		from string
+	}{
+		{&f.CryptoNetwork, more.CryptoNetwork}, {&f.Side, more.Side}, {&f.TxHash, more.TxHash},
+		{&f.CustomerID, more.CustomerID}, {&f.MerchantRef, more.MerchantRef}, {&f.CustomerRef, more.CustomerRef},
+		{&f.ExternalID, more.ExternalID}, {&f.StatusInData, more.StatusInData}, {&f.FundsTaken, more.FundsTaken},
+		{&f.KYCLevel, more.KYCLevel}, {&f.DocsUploaded, more.DocsUploaded},
+		{&f.VerificationStatus, more.VerificationStatus}, {&f.WalletStatus, more.WalletStatus},
+		{&f.WalletID, more.WalletID}, {&f.WalletAccounts, more.WalletAccounts},
+	} {
+		or(p.to, p.from)
+	}
+	return f
+}
+
+func or(to *string, from string) {
+	if *to == "" {
+		*to = from
+	}
+}
+
+// mismatch is one stated expectation that what was seen does not meet.
+type mismatch struct {
+	kind           events.DiscrepancyType
+	expected, seen string
+	stake          events.Amount
+	stakeCurrency  string
+}
+
+// mismatches compares only what the intent states with what was seen: a field
+// that either leaves out says nothing. Amounts compare as decimals, units
+// exactly.
+func mismatches(want, seen events.Facts) []mismatch {
+	var out []mismatch
+	out = append(out, amountMismatch(want.FiatAmount, want.FiatCurrency, seen.FiatAmount, seen.FiatCurrency)...)
+	out = append(out, amountMismatch(want.CryptoAmount, want.CryptoAsset, seen.CryptoAmount, seen.CryptoAsset)...)
+	if want.CryptoReceiveMin != "" && seen.CryptoAmount != "" && compare(seen.CryptoAmount, want.CryptoReceiveMin) < 0 {
+		out = append(out, mismatch{events.AmountMismatch, "at least " + string(want.CryptoReceiveMin) + " " + want.CryptoAsset,
+			string(seen.CryptoAmount) + " " + seen.CryptoAsset, minus(want.CryptoReceiveMin, seen.CryptoAmount), seen.CryptoAsset})
+	}
+	return out
+}
+
+func amountMismatch(want events.Amount, wantUnit string, seen events.Amount, seenUnit string) []mismatch {
+	if wantUnit != "" && seenUnit != "" && wantUnit != seenUnit {
+		return []mismatch{{events.AssetMismatch, string(want) + " " + wantUnit, string(seen) + " " + seenUnit, want, wantUnit}}
+	}
+	if want == "" || seen == "" || compare(want, seen) == 0 {
+		return nil
+	}
+	unit := wantUnit
+	or(&unit, seenUnit)
+	return []mismatch{{events.AmountMismatch, string(want) + " " + wantUnit, string(seen) + " " + seenUnit, minus(want, seen), unit}}
+}
+
+// compare orders two amounts as decimals. An amount that is no decimal cannot
+// come from a decoded record; it is below every other.
+func compare(a, b events.Amount) int {
+	x, _, errA := apd.NewFromString(string(a))
+	y, _, errB := apd.NewFromString(string(b))
+	switch {
+	case errA != nil && errB != nil:
+		return 0
+	case errA != nil:
+		return -1
+	case errB != nil:
+		return 1
+	}
+	return x.Cmp(y)
+}
+
+// exact holds every digit of two amounts of 80 digits each.
+var exact = apd.BaseContext.WithPrecision(200)
+
+// minus is |a-b| as a plain decimal, "" when it cannot be said.
+func minus(a, b events.Amount) events.Amount {
+	x, _, errA := apd.NewFromString(string(a))
+	y, _, errB := apd.NewFromString(string(b))
+	if errA != nil || errB != nil {
+		return ""
+	}
+	var d apd.Decimal
+	if cond, err := exact.Sub(&d, x, y); err != nil || cond.Inexact() {
+		return ""
+	}
+	d.Abs(&d)
+	out, err := events.ParseAmount(d.Text('f'))
+	if err != nil {
+		return ""
+	}
+	return out
+}

@@ -1,0 +1,108 @@
+package order
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"rampstream/internal/events"
+)
+
+// Settings are the times that View, Discrepancies and Schedule read. They are
+// part of the rules version: changing one changes what states say.
+type Settings struct {
+	// Margin is how far two of our clocks may differ.
+	Margin time.Duration
+	// Confirm is how much later a poll must be to overrule what was said before.
+	Confirm time.Duration
+	// MinInterval and MaxInterval bound the time between two checks of an open
+	// order.
+	MinInterval, MaxInterval time.Duration
+	// Horizon is for how long an order that does not move is asked about.
+	Horizon time.Duration
+	// MissingWebhook is how long after a poll a webhook is not yet missing.
+	MissingWebhook time.Duration
+	// Stuck is how long an open order may stand still.
+	Stuck time.Duration
+	// ConfirmationsCompleted and ConfirmationsOther are when, after a terminal
+	// status, the provider is asked again.
+	ConfirmationsCompleted, ConfirmationsOther []time.Duration
+}
+
+// DefaultSettings are those of the design.
+func DefaultSettings() Settings {
+	return Settings{
+		Margin: 5 * time.Second, Confirm: 10 * time.Minute,
+		MinInterval: 30 * time.Second, MaxInterval: time.Hour, Horizon: 30 * 24 * time.Hour,
+		MissingWebhook: 10 * time.Minute, Stuck: 24 * time.Hour,
+		ConfirmationsCompleted: []time.Duration{15 * time.Minute},
+		ConfirmationsOther:     []time.Duration{15 * time.Minute, time.Hour, 24 * time.Hour, 72 * time.Hour},
+	}
+}
+
+// viewVersion is raised when the code of View, Discrepancies or Schedule
+// changes what any evidence says.
+const viewVersion = 1
+
+// Rules are everything beside the evidence that a view depends on. The zero
+// Rules know no provider. Rules are read-only after NewRules and may be shared.
+type Rules struct {
+	settings Settings
+	lanes    map[events.Lane]laneRules
+	version  string
+}
+
+type laneRules struct {
+	vocabulary events.Vocabulary
+	version    string
+}
+
+// NewRules compiles settings and the vocabulary of every configured lane.
+func NewRules(s Settings, lanes map[events.Lane]events.Vocabulary) (Rules, error) {
+	r := Rules{settings: s, lanes: make(map[events.Lane]laneRules, len(lanes))}
+	base, err := json.Marshal(struct {
+		V int
+		S Settings
+	}{viewVersion, s})
+	if err != nil {
+		return Rules{}, fmt.Errorf("rules: %w", err)
+	}
+	var all []string
+	for lane, v := range lanes {
+		// Maps marshal with sorted keys, so equal vocabularies have one text.
+		text, err := json.Marshal(v)
+		if err != nil {
+			return Rules{}, fmt.Errorf("rules: lane %s: %w", lane, err)
+		}
+		version := events.Digest("rules", string(base), string(text))
+		r.lanes[lane] = laneRules{v, version}
+		all = append(all, string(lane)+"="+version)
+	}
+	slices.Sort(all)
+	r.version = events.Digest(append([]string{"all", string(base)}, all...)...)
+	return r, nil
+}
+
+// Version identifies the rules as a whole.
+func (r Rules) Version() string { return r.version }
+
+// LaneVersion identifies the rules for one lane; it stands in each state.
+// Adding an account does not change the version of another's.
+func (r Rules) LaneVersion(l events.Lane) string {
+	if lr, ok := r.lanes[l]; ok {
+		return lr.version
+	}
+	return r.version
+}
+
+// Vocabulary is the table of a lane; the zero Vocabulary, to which every word
+// is unknown, for a lane that is not configured.
+func (r Rules) Vocabulary(l events.Lane) events.Vocabulary { return r.lanes[l].vocabulary }
+
+// Settings are the times that the rules were made with.
+func (r Rules) Settings() Settings { return r.settings }
+
+func (r Rules) margin() events.Millis { return ms(r.settings.Margin) }
+
+func ms(d time.Duration) events.Millis { return events.Millis(d / time.Millisecond) }

@@ -1,0 +1,180 @@
+package order
+
+import (
+	"strings"
+
+	"rampstream/internal/events"
+)
+
+// said is what the evidence says of one normalised status, over all its words.
+type said struct {
+	status events.Status
+	// webhook is the earliest webhook sighting; pollFirst and pollLast those of
+	// polls. Zero where there is none.
+	webhook, pollFirst, pollLast events.Sighting
+	// lastWebhook is the latest first sighting of a webhook meaning.
+	lastWebhook events.Sighting
+}
+
+// first is the earliest sighting from any source.
+func (s said) first() events.Sighting { return earlier(s.webhook, s.pollFirst) }
+
+// last is the latest sighting from any source. Of a webhook only first
+// sightings count: a replayed delivery proves nothing new.
+func (s said) last() events.Sighting { return later(s.lastWebhook, s.pollLast) }
+
+func (s said) seen() bool { return s.first() != (events.Sighting{}) }
+
+// digest of the evidence, gathered once a view.
+type summary struct {
+	rows  []events.Evidence
+	vocab events.Vocabulary
+	kind  events.SubjectKind
+
+	by        [len(allStatuses)]said
+	poll      *events.Evidence // latest poll whose word has a known meaning
+	anyPoll   *events.Evidence // latest successful poll, known word or not
+	failed    *events.Evidence // latest failed poll
+	gaveUp    events.Sighting
+	forgotten *events.Evidence
+	decision  *events.Evidence // latest by first sighting
+	intents   []*events.Evidence
+	firstSeen events.Sighting
+	lastSeen  events.Sighting
+}
+
+var allStatuses = [...]events.Status{
+	events.StatusUnknown, events.StatusCreated, events.StatusPending, events.StatusProcessing, events.StatusOnHold,
+	events.StatusDisputed, events.StatusCompleted, events.StatusFailed, events.StatusCancelled, events.StatusExpired,
+	events.StatusRefunded,
+}
+
+const gaveUpWord = "!" + string(events.OutcomeGaveUp)
+
+func failure(word string) bool { return strings.HasPrefix(word, "!") }
+
+// summarise reads the rows once. It keeps pointers into rows.
+func summarise(rows []events.Evidence, vocab events.Vocabulary, kind events.SubjectKind) *summary {
+	s := &summary{rows: rows, vocab: vocab, kind: kind}
+	for i := range s.by {
+		s.by[i].status = allStatuses[i]
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.Kind == events.EvidenceFuture || r.Kind == events.EvidenceOverflow {
+			continue
+		}
+		s.firstSeen = earlier(s.firstSeen, r.First)
+		s.lastSeen = later(later(s.lastSeen, r.First), r.Last)
+		switch r.Kind {
+		case events.EvidenceWebhook, events.EvidenceWebhookMore:
+			b := &s.by[s.meaning(r.Word)]
+			b.webhook = earlier(b.webhook, r.First)
+			b.lastWebhook = later(b.lastWebhook, r.First)
+		case events.EvidencePoll:
+			s.addPoll(r)
+		case events.EvidenceIntent:
+			s.intents = append(s.intents, r)
+		case events.EvidenceDecision:
+			if s.decision == nil || r.First.Compare(s.decision.First) > 0 {
+				s.decision = r
+			}
+		case events.EvidenceForget:
+			s.forgotten = r
+		}
+	}
+	return s
+}
+
+func (s *summary) addPoll(r *events.Evidence) {
+	switch {
+	case r.Word == gaveUpWord:
+		s.gaveUp = r.Last
+		return
+	case failure(r.Word):
+		s.failed = latest(s.failed, r)
+		return
+	}
+	s.anyPoll = latest(s.anyPoll, r)
+	st := s.meaning(r.Word)
+	b := &s.by[st]
+	b.pollFirst = earlier(b.pollFirst, r.First)
+	b.pollLast = later(b.pollLast, r.Last)
+	if st != events.StatusUnknown {
+		s.poll = latest(s.poll, r)
+	}
+}
+
+func latest(a, b *events.Evidence) *events.Evidence {
+	if a == nil || b.Last.Compare(a.Last) > 0 {
+		return b
+	}
+	return a
+}
+
+func (s *summary) meaning(word string) events.Status {
+	w, _ := s.vocab.Meaning(s.kind, word)
+	return w.Status
+}
+
+// terminals lists the terminal statuses that were seen, in rank order.
+func (s *summary) terminals() []*said {
+	var out []*said
+	for i := range s.by {
+		if s.by[i].status.Terminal() && s.by[i].seen() {
+			out = append(out, &s.by[i])
+		}
+	}
+	return out
+}
+
+// contradiction is the latest poll with a known, non-terminal word.
+func (s *summary) contradiction() (events.Sighting, *events.Evidence) {
+	var row *events.Evidence
+	for i := range s.rows {
+		r := &s.rows[i]
+		if r.Kind != events.EvidencePoll || failure(r.Word) {
+			continue
+		}
+		if st := s.meaning(r.Word); st != events.StatusUnknown && !st.Terminal() {
+			row = latest(row, r)
+		}
+	}
+	if row == nil {
+		return events.Sighting{}, nil
+	}
+	return row.Last, row
+}
+
+// row is the evidence that stands for a status: its latest poll, else its
+// latest webhook. source is "poll" or "webhook"; nil when the status was never
+// seen.
+func (s *summary) row(st events.Status) (best *events.Evidence, source string) {
+	for i := range s.rows {
+		r := &s.rows[i]
+		if r.Kind != events.EvidencePoll && r.Kind != events.EvidenceWebhook {
+			continue
+		}
+		if failure(r.Word) || s.meaning(r.Word) != st {
+			continue
+		}
+		if best == nil || at(r).Compare(at(best)) > 0 {
+			best = r
+		}
+	}
+	if best == nil {
+		return nil, ""
+	}
+	if best.Kind == events.EvidencePoll {
+		return best, sourcePoll
+	}
+	return best, sourceWebhook
+}
+
+// at is when a row was last said: a poll's last, a webhook's first.
+func at(r *events.Evidence) events.Sighting {
+	if r.Kind == events.EvidencePoll {
+		return r.Last
+	}
+	return r.First
+}

@@ -1,0 +1,131 @@
+package order
+
+import (
+	"time"
+
+	"rampstream/internal/events"
+)
+
+// Schedule says when the provider is to be asked next about a state that View
+// made, and why. ok is false when there is nothing left to ask: the provider
+// has no such call, the subject is forgotten, or its settlement is confirmed.
+// It is a pure function of the state.
+func (r Rules) Schedule(st events.State) (task events.CheckTask, ok bool) {
+	v := r.Vocabulary(st.Key.Lane())
+	pollable := v.PollOrders
+	if st.Key.Kind == events.Customer {
+		pollable = v.PollCustomers
+	}
+	if !pollable || st.DecidedBy == RuleForgotten {
+		return events.CheckTask{}, false
+	}
+	task = events.CheckTask{
+		Key: st.Key, Known: true, Status: st.Status, Since: st.Since,
+		ExpectedAmount: st.Expected.CryptoAmount, ExpectedCurrency: st.Expected.CryptoAsset,
+	}
+	s := summarise(st.Evidence, v, st.Key.Kind)
+	if st.Terminal || st.DecidedBy == RuleOperatorDecision {
+		return r.confirmation(s, st, task)
+	}
+	return r.openCheck(s, st, task)
+}
+
+// confirmation schedules the trailing checks of a settled order: each offset
+// is done once a successful poll started at or after it.
+func (r Rules) confirmation(s *summary, st events.State, task events.CheckTask) (events.CheckTask, bool) {
+	offsets := r.settings.ConfirmationsOther
+	if st.Status == events.StatusCompleted {
+		offsets = r.settings.ConfirmationsCompleted
+	}
+	task.Cause = events.CauseConfirm
+	for _, o := range offsets {
+		due := st.Since.Add(o)
+		if s.anyPoll != nil && s.anyPoll.Last.At >= due {
+			continue
+		}
+		if s.gaveUp.At >= due {
+			return events.CheckTask{}, false
+		}
+		if retry, failing := r.retryAt(s); failing && retry > due {
+			due = retry
+			if s.failed.Last.At-st.Since.Add(o) > ms(r.settings.Horizon) {
+				task.GiveUp = true
+			}
+		}
+		task.DueAt = due
+		return task, true
+	}
+	return events.CheckTask{}, false
+}
+
+// openCheck schedules the next check of an order that has not settled.
+func (r Rules) openCheck(s *summary, st events.State, task events.CheckTask) (events.CheckTask, bool) {
+	task.Cause = events.CauseSchedule
+	asked := s.lastAsked()
+	if asked == 0 {
+		task.DueAt = st.FirstSeenAt.Add(r.settings.MinInterval)
+		return task, true
+	}
+	if st.StaleSince != 0 {
+		return events.CheckTask{}, false
+	}
+	// The longer the order has stood still when it was last asked about, the
+	// longer until the next time.
+	still := asked - max(st.Since, st.FirstSeenAt)
+	if time.Duration(still)*time.Millisecond >= r.settings.Horizon {
+		task.GiveUp, task.DueAt = true, asked
+		return task, true
+	}
+	task.DueAt = asked + jitter(st.Key, r.interval(still))
+	if retry, failing := r.retryAt(s); failing && retry > task.DueAt {
+		task.DueAt = retry
+	}
+	return task, true
+}
+
+// lastAsked is when the latest poll, successful or not, started.
+func (s *summary) lastAsked() events.Millis {
+	var t events.Millis
+	if s.anyPoll != nil {
+		t = s.anyPoll.Last.At
+	}
+	if s.failed != nil {
+		t = max(t, s.failed.Last.At)
+	}
+	return t
+}
+
+// interval grows with the time the order has stood still, an eighth of it,
+// between the configured bounds.
+func (r Rules) interval(still events.Millis) events.Millis {
+	return min(max(still/8, ms(r.settings.MinInterval)), ms(r.settings.MaxInterval))
+}
+
+// retryAt is when to ask again after failures: they are evidence, so that the
+// back-off survives a restart. failing is false when the latest poll succeeded.
+func (r Rules) retryAt(s *summary) (at events.Millis, failing bool) {
+	if s.failed == nil || (s.anyPoll != nil && s.anyPoll.Last.Compare(s.failed.Last) > 0) {
+		return 0, false
+	}
+	began := s.failed.First.At
+	if s.anyPoll != nil {
+		began = max(began, s.anyPoll.Last.At)
+	}
+	// Doubling: as long again as it has failed already.
+	wait := min(max(s.failed.Last.At-began, ms(r.settings.MinInterval)), ms(r.settings.MaxInterval))
+	return s.failed.Last.At + wait, true
+}
+
+// jitter spreads keys deterministically over the last tenth of an interval, so
+// that orders of one minute are not asked about in one second for ever.
+func jitter(key events.Key, d events.Millis) events.Millis {
+	if d < 20 {
+		return d
+	}
+	var h uint64 = 1469598103934665603
+	for _, c := range []byte(key.String()) {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	spread := uint64(d / 10)
+	return d - events.Millis(h%(spread+1))
+}

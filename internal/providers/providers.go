@@ -111,6 +111,10 @@ type Page struct {
 	Answers []Answer
 	// Next is where to go on; "" at the end.
 	Next string
+	// Unreadable counts the entries of the page that are not among Answers,
+	// because their id cannot be a key or their content makes no sense. One of
+	// them must not stop the sweep of all others.
+	Unreadable int
 }
 
 // A Sweeper lists subjects that we may never have heard of.

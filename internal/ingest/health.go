@@ -1,0 +1,88 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rampstream/internal/stream"
+)
+
+// knownFor is how long a measurement keeps the program out of service. An
+// unready ingest gets no requests and so makes no new measurement: after this
+// time it takes some again, and the first acknowledgement decides.
+const knownFor = 2 * time.Minute
+
+// health is what the last acknowledgements said. The zero value is well.
+type health struct {
+	mu        sync.Mutex
+	draining  bool
+	offset    time.Duration // our clock minus the broker's, at least
+	offsetAt  time.Time
+	refusedAt time.Time // zero unless the last publish was refused
+}
+
+func (h *health) published(err error, at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err == nil:
+		h.refusedAt = time.Time{}
+	case errors.Is(err, stream.ErrRefused):
+		h.refusedAt = at
+	}
+}
+
+// observeClock learns from a broker's append time. It fell between sent and
+// got by a true clock, so only what lies outside that span is an offset:
+// positive when our clock is ahead.
+func (h *health) observeClock(sent, got, appended time.Time) time.Duration {
+	var offset time.Duration
+	switch {
+	case appended.Before(sent.Truncate(time.Millisecond)):
+		offset = sent.Sub(appended)
+	case appended.After(got):
+		offset = got.Sub(appended)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.offset, h.offsetAt = offset, got
+	return offset
+}
+
+func (h *health) drain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = true
+}
+
+func (h *health) check(now time.Time, margin time.Duration) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.draining:
+		return errors.New("draining")
+	case h.offset.Abs() > margin && now.Sub(h.offsetAt).Abs() < knownFor:
+		return fmt.Errorf("clock: %v away from the broker's, more than %v", h.offset.Round(time.Millisecond), margin)
+	case !h.refusedAt.IsZero() && now.Sub(h.refusedAt).Abs() < knownFor:
+		return errors.New("kafka: the platform refused the last record")
+	}
+	return nil
+}
+
+// Ready says whether requests should come here: nil, or the name of the check
+// that failed and its finding. Its checks are draining, clock and kafka.
+func (s *Server) Ready(ctx context.Context) error {
+	if err := s.health.check(s.now(), s.cfg.Limits.ClockMargin); err != nil {
+		return err
+	}
+	if s.deps.Healthy == nil {
+		return nil
+	}
+	if err := s.deps.Healthy(ctx); err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/oklog/run"
+)
+
+// headerSlop is what net/http reads beyond MaxHeaderBytes before it answers
+// 431 (server.go, initialReadLimitSize).
+const headerSlop = 4096
+
+// minHeaderBytes leaves room for the signed headers of every provider.
+const minHeaderBytes = headerSlop + 1024
+
+// HTTPServer is the http.Server of the public listener with every limit set.
+// HTTP/2 is spoken over TLS only: without it an upgrade would be read before
+// ReadHeaderTimeout applies.
+func (s *Server) HTTPServer() *http.Server {
+	l := s.cfg.Limits
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: l.ReadHeader,
+		ReadTimeout:       l.Read,
+		WriteTimeout:      l.Write,
+		IdleTimeout:       l.Idle,
+		MaxHeaderBytes:    l.HeaderBytes - headerSlop,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
+		ErrorLog:          s.errorLog(),
+		// "OPTIONS *" would be answered 200 by net/http itself.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// Run serves the public listener, and admin (metrics, health) on a listener of
+// its own, until ctx is done. Then it is no longer ready, stops accepting,
+// waits up to Limits.Drain for requests in flight, each of which waits for its
+// acknowledgement, and closes the admin listener last: whoever probes sees the
+// drain. It owns both listeners. nil means that every accepted request was
+// answered.
+//
+//	ctx ----done----> drain public ---> close admin ---> return
+//	public.Serve --fails--^
+//	admin.Serve ---fails--^
+func (s *Server) Run(ctx context.Context, public, adminListener net.Listener, admin http.Handler) error {
+	var g run.Group
+	ctx, stop := context.WithCancel(ctx)
+	g.Add(func() error { <-ctx.Done(); return nil }, func(error) { stop() })
+
+	var drainErr error
+	drained := make(chan struct{})
+	srv := s.HTTPServer()
+	g.Add(func() error {
+		err := srv.Serve(newBounded(public, s.cfg.Limits.Connections, s.metrics))
+		if errors.Is(err, http.ErrServerClosed) {
+			<-drained
+			return nil
+		}
+		return fmt.Errorf("ingest: serve: %w", err)
+	}, func(error) {
+		defer close(drained)
+		drainErr = s.drain(srv)
+	})
+	if adminListener != nil {
+		adminSrv := &http.Server{Handler: admin, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: s.errorLog()}
+		g.Add(func() error {
+			if err := adminSrv.Serve(adminListener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("ingest: serve admin: %w", err)
+			}
+			return nil
+		}, func(error) { _ = adminSrv.Close() })
+	}
+	s.started(public)
+	err := g.Run()
+	s.log.Info(msgStopped)
+	return errors.Join(err, drainErr)
+}
+
+func (s *Server) started(public net.Listener) {
+	s.log.Info(msgStarted, slog.String("listen", public.Addr().String()), slog.Int("routes", len(s.routes)), slog.Int("tokens", len(s.tokens)))
+	for _, lane := range s.Unauthenticated() {
+		s.log.Warn(msgUnauthenticated, slog.String("lane", string(lane)), slog.String("effect", "its deliveries are hints and enter no state"))
+	}
+}
+
+func (s *Server) drain(srv *http.Server) error {
+	s.health.drain()
+	s.log.Info(msgStopping, slog.Duration("within", s.cfg.Limits.Drain))
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Limits.Drain)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		_ = srv.Close()
+		return fmt.Errorf("ingest: drain: %w", err)
+	}
+	return nil
+}
+

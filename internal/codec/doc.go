@@ -1,0 +1,16 @@
+// Package codec turns the values of package events into the bytes that stand
+// in Kafka records, and back. It is the only package that knows Avro.
+//
+// The wire form is Confluent's: a zero byte, the schema id in four big-endian
+// bytes, the Avro body. What was written with an older or newer version of a
+// schema is read by resolving that version, fetched once by its id, to ours.
+//
+// It promises that equal values have equal bytes, that a value it accepts is
+// written back to a value it reads as equal, and that decoding takes memory and
+// steps in proportion to the input. It refuses in both directions what the
+// contract (docs/CONTRACT.md) forbids: nothing is written that could not be
+// read again.
+//
+// It does not talk to a registry (a Resolver does), does not know topics, and
+// does not read tombstones: an empty value is for the caller to notice.
+package codec

@@ -1,0 +1,159 @@
+package codec
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/avro"
+
+	"rampstream/schemas"
+)
+
+// writer is a schema that values were written with.
+type writer struct {
+	name   string       // record name without our namespace; the full name if it is not ours
+	schema *avro.Schema // as registered; nil when it is not Avro
+	read   *avro.Schema // decodes what schema wrote into our layout; nil when it cannot
+	extra  bool         // schema has fields that ours does not know
+}
+
+// flight is one look-up under way. done is closed when it has ended.
+type flight struct {
+	done chan struct{}
+	w    *writer
+	err  error
+	// gaveUp: it failed because the one that asked was cancelled, which says
+	// nothing to the others.
+	gaveUp bool
+}
+
+// writerOf finds the schema that a framed value was written with.
+func (c *Codec) writerOf(ctx context.Context, value []byte) (*writer, error) {
+	id, ok := SchemaID(value)
+	if !ok {
+		return nil, fmt.Errorf("value of %d bytes is not framed: %w", len(value), ErrCorrupt)
+	}
+	if w, ok := c.writers.Load(id); ok {
+		return w.(*writer), nil
+	}
+	if c.resolve == nil {
+		return nil, fmt.Errorf("schema id %d: no registry: %w", id, ErrSchemaUnavailable)
+	}
+	return c.lookUp(ctx, id)
+}
+
+// lookUp asks the resolver, once for all goroutines that want the id at the
+// same time. The one that asks does so with its own context; when that one is
+// cancelled the others ask again with theirs, so nobody fails for another's
+// deadline.
+func (c *Codec) lookUp(ctx context.Context, id int) (*writer, error) {
+	for {
+		c.mu.Lock()
+		if w, ok := c.writers.Load(id); ok { // landed between the caller's look and ours
+			c.mu.Unlock()
+			return w.(*writer), nil
+		}
+		f, waiting := c.flights[id]
+		if !waiting {
+			f = &flight{done: make(chan struct{})}
+			c.flights[id] = f
+		}
+		c.mu.Unlock()
+		if !waiting {
+			return c.fetch(ctx, id, f)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("schema id %d: %v: %w", id, ctx.Err(), ErrSchemaUnavailable)
+		case <-f.done:
+			if f.err == nil {
+				return f.w, nil
+			}
+			if ctx.Err() != nil || !f.gaveUp {
+				return nil, f.err
+			}
+		}
+	}
+}
+
+// fetch asks the resolver and ends the flight.
+func (c *Codec) fetch(ctx context.Context, id int, f *flight) (*writer, error) {
+	text, err := c.resolve.SchemaByID(ctx, id)
+	if err != nil {
+		f.gaveUp = ctx.Err() != nil
+		f.err = fmt.Errorf("schema id %d: %w: %w", id, err, ErrSchemaUnavailable)
+	} else {
+		f.w = newWriter(text)
+		c.writers.Store(id, f.w)
+	}
+	c.mu.Lock()
+	delete(c.flights, id)
+	c.mu.Unlock()
+	close(f.done)
+	return f.w, f.err
+}
+
+// newWriter compiles a registered schema. A text that is not Avro, or not one
+// of our records, gives a writer that reads nothing: that is what the id means,
+// and it will not change.
+func newWriter(text string) *writer {
+	schema, err := avro.Parse(text)
+	if err != nil {
+		return &writer{}
+	}
+	root := schema.Root()
+	w := &writer{name: fullName(root), schema: schema}
+	ours, err := ourSchemas()
+	if err != nil {
+		return w
+	}
+	for name, reader := range ours {
+		if w.name != schemas.Namespace+"."+name {
+			continue
+		}
+		w.name = name
+		if read, err := avro.Resolve(schema, reader); err == nil {
+			w.read = read
+		}
+		w.extra = extraFields(root, reader.Root())
+	}
+	return w
+}
+
+func fullName(n *avro.SchemaNode) string {
+	if n.Namespace == "" {
+		return n.Name
+	}
+	return n.Namespace + "." + n.Name
+}
+
+// extraFields reports whether w, or a record in an array of w, has fields that
+// r does not have.
+func extraFields(w, r *avro.SchemaNode) bool {
+	known := make(map[string]*avro.SchemaNode, len(r.Fields))
+	for i := range r.Fields {
+		known[r.Fields[i].Name] = &r.Fields[i].Type
+	}
+	for i := range w.Fields {
+		have, ok := known[w.Fields[i].Name]
+		if !ok {
+			return true
+		}
+		if wi, ri := w.Fields[i].Type.Items, have.Items; wi != nil && ri != nil && extraFields(wi, ri) {
+			return true
+		}
+	}
+	return false
+}
+
+// WrittenNewer reports whether value was written with a schema that has fields
+// ours does not know. Who only shows such a value may go on; who would join it
+// and write it back would lose what the newer program knew, and must stop.
+// Errors are those of Decode.
+func (c *Codec) WrittenNewer(ctx context.Context, value []byte) (bool, error) {
+	w, err := c.writerOf(ctx, value)
+	if err != nil {
+		return false, fmt.Errorf("codec: %w", err)
+	}
+	return w.extra, nil
+}

@@ -110,7 +110,7 @@ func DefaultLimits() Limits {
 		Body: 256 << 10, Intent: 16 << 10, InFlight: 512, Connections: 4096, HeaderBytes: 16 << 10,
 		ReadHeader: 5 * time.Second, Read: 10 * time.Second, Write: 20 * time.Second, Idle: time.Minute,
 		Publish: 8 * time.Second, Drain: 25 * time.Second,
-		HintEvery: time.Minute, HintRate: 5, HintBurst: 50,
+		HintEvery: time.Minute, HintRate: 10, HintBurst: 100,
 		ClockMargin: 5 * time.Second, ReplayWindow: 10 * time.Minute, Remember: 100_000,
 	}
 }

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,17 +43,25 @@ func (s *Server) HTTPServer() *http.Server {
 	}
 }
 
-// Run serves the public listener, and admin (metrics, health) on a listener of
-// its own, until ctx is done. Then it is no longer ready, stops accepting,
+// Listeners are what Run serves and closes. They are bound before: a taken
+// port is a fault of the start, not of a goroutine.
+type Listeners struct {
+	Public net.Listener
+	TLS    *tls.Config  // nil serves plain HTTP/1.1, behind a proxy that ends TLS
+	Admin  net.Listener // nil for none
+	// AdminHandler is metrics and health: nothing of it is on Public.
+	AdminHandler http.Handler
+}
+
+// Run serves until ctx is done. Then it is no longer ready, stops accepting,
 // waits up to Limits.Drain for requests in flight, each of which waits for its
 // acknowledgement, and closes the admin listener last: whoever probes sees the
-// drain. It owns both listeners. nil means that every accepted request was
-// answered.
+// drain. nil means that every accepted request was answered.
 //
 //	ctx ----done----> drain public ---> close admin ---> return
 //	public.Serve --fails--^
 //	admin.Serve ---fails--^
-func (s *Server) Run(ctx context.Context, public, adminListener net.Listener, admin http.Handler) error {
+func (s *Server) Run(ctx context.Context, l Listeners) error {
 	var g run.Group
 	ctx, stop := context.WithCancel(ctx)
 	g.Add(func() error { <-ctx.Done(); return nil }, func(error) { stop() })
@@ -61,9 +70,9 @@ func (s *Server) Run(ctx context.Context, public, adminListener net.Listener, ad
 	drained := make(chan struct{})
 	srv := s.HTTPServer()
 	g.Add(func() error {
-		err := srv.Serve(newBounded(public, s.cfg.Limits.Connections, s.metrics))
+		err := s.serve(srv, l)
 		if errors.Is(err, http.ErrServerClosed) {
-			<-drained
+			<-drained // Serve returns when the drain begins
 			return nil
 		}
 		return fmt.Errorf("ingest: serve: %w", err)
@@ -71,19 +80,28 @@ func (s *Server) Run(ctx context.Context, public, adminListener net.Listener, ad
 		defer close(drained)
 		drainErr = s.drain(srv)
 	})
-	if adminListener != nil {
-		adminSrv := &http.Server{Handler: admin, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: s.errorLog()}
+	if l.Admin != nil {
+		admin := &http.Server{Handler: l.AdminHandler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: s.errorLog()}
 		g.Add(func() error {
-			if err := adminSrv.Serve(adminListener); !errors.Is(err, http.ErrServerClosed) {
+			if err := admin.Serve(l.Admin); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("ingest: serve admin: %w", err)
 			}
 			return nil
-		}, func(error) { _ = adminSrv.Close() })
+		}, func(error) { _ = admin.Close() })
 	}
-	s.started(public)
+	s.started(l.Public)
 	err := g.Run()
 	s.log.Info(msgStopped)
 	return errors.Join(err, drainErr)
+}
+
+func (s *Server) serve(srv *http.Server, l Listeners) error {
+	public := newBounded(l.Public, s.cfg.Limits.Connections, s.metrics)
+	if l.TLS == nil {
+		return srv.Serve(public)
+	}
+	srv.TLSConfig = l.TLS
+	return srv.ServeTLS(public, "", "")
 }
 
 func (s *Server) started(public net.Listener) {
@@ -104,4 +122,3 @@ func (s *Server) drain(srv *http.Server) error {
 	}
 	return nil
 }
-

@@ -54,7 +54,9 @@ func Config(err error) error {
 
 // Code is the exit code of a program that ended with err. The graver class
 // wins where an error wraps several: loss before refusal before configuration.
+// An error with a method ExitCode() int names its own (config.Error: 2).
 func Code(err error) int {
+	var own interface{ ExitCode() int }
 	switch {
 	case err == nil:
 		return OK
@@ -68,6 +70,8 @@ func Code(err error) int {
 		return Differences
 	case errors.Is(err, ErrSignal):
 		return OK
+	case errors.As(err, &own):
+		return own.ExitCode()
 	default:
 		return Failed
 	}

@@ -9,6 +9,11 @@ import (
 	"rampstream/internal/stream"
 )
 
+type ownCode struct{}
+
+func (ownCode) Error() string { return "x" }
+func (ownCode) ExitCode() int { return 2 }
+
 func TestCode(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -21,6 +26,7 @@ func TestCode(t *testing.T) {
 		{"transient", stream.ErrTransient, 1},
 		{"fenced", stream.ErrFenced, 1},
 		{"config", fmt.Errorf("load: %w", run.Config(errors.New("x"))), 2},
+		{"own code", fmt.Errorf("load: %w", ownCode{}), 2},
 		{"differences", fmt.Errorf("diff: %w", run.ErrDifferences), 3},
 		{"refused", fmt.Errorf("open: %w", stream.ErrRefused), 4},
 		{"loss", fmt.Errorf("restore: %w", stream.ErrLoss), 5},

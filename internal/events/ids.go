@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -60,7 +61,8 @@ func JoinWalletAccounts(accounts []WalletAccount) string {
 	}
 	sorted := slices.Clone(accounts)
 	slices.SortFunc(sorted, func(a, b WalletAccount) int {
-		return strings.Compare(a.ID+"\x00"+a.Network+"\x00"+a.Coin+"\x00"+a.Address, b.ID+"\x00"+b.Network+"\x00"+b.Coin+"\x00"+b.Address)
+		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Network, b.Network), strings.Compare(a.Coin, b.Coin),
+			strings.Compare(a.Symbol, b.Symbol), strings.Compare(a.Address, b.Address))
 	})
 	out, err := json.Marshal(sorted)
 	if err != nil { // a struct of strings always marshals

@@ -1,0 +1,140 @@
+package kado
+
+import (
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"rampstream/internal/events"
+	"rampstream/internal/providers"
+	"rampstream/internal/providers/jsonx"
+)
+
+// defaultWindow is how far a delivery's timestamp may be from our clock, either
+// way. The document says "recent" and no number; 5 minutes is what others use.
+const defaultWindow = 5 * time.Minute
+
+// parser authenticates and reads deliveries of one account. It is immutable.
+type parser struct {
+	account    events.Account
+	vocabulary events.Vocabulary
+	publicKey  string
+	keys       []named // none: every delivery is a hint
+	paths      []named // candidates for the signed path
+	window     time.Duration
+	strict     bool
+	canonical  bool // MD5 of the canonical form is an accepted payloadHex
+	raw        bool // MD5 of the bytes as they came is one
+}
+
+// named is a candidate for something ambiguous, with the word that
+// Webhook.Scheme shows for it.
+type named struct {
+	name, value string
+}
+
+// ParseWebhook implements providers.WebhookParser.
+func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
+	if err := checkTransport(d, p.strict); err != nil {
+		return events.Webhook{}, err
+	}
+	doc, flags, scanErr := jsonx.Scan(d.Body)
+	if errors.Is(scanErr, jsonx.ErrEncoding) {
+		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, "encoding", scanErr.Error())
+	}
+	if len(p.keys) == 0 {
+		return p.parseHint(d, doc, flags, scanErr)
+	}
+	c := content{raw: d.Body, doc: doc, flags: flags, err: scanErr}
+	if scanErr == nil {
+		c.canonical, c.lossy = stringify(doc)
+	}
+	h, m, err := p.authenticate(d, c)
+	if err != nil {
+		return events.Webhook{}, err
+	}
+	age := int64(d.ReceivedAt) - h.millis
+	stale := age > p.window.Milliseconds() || age < -p.window.Milliseconds()
+	if stale && p.strict {
+		return events.Webhook{}, providers.Refuse(providers.ErrUnauthentic, "stale", "timestamp is outside the window")
+	}
+	believed, err := c.believed(m, p.strict)
+	if err != nil {
+		return events.Webhook{}, err
+	}
+	w, err := p.readDelivery(believed)
+	if err != nil {
+		return events.Webhook{}, err
+	}
+	w.ObservedAt, w.BodyDigest, w.Scheme = d.ReceivedAt, sha256Hex(d.Body), m.scheme
+	// The canonical form, not the body: one signature fits endless spellings of it.
+	w.EventID = events.EventID(events.Digest("kado webhook", string(p.account), sha256Hex(c.canonical), hex.EncodeToString(h.signature)))
+	w.Trust = events.TrustSigned
+	if stale {
+		w.Trust, w.HintReason, w.Scheme = events.TrustHint, "stale", ""
+	}
+	return w, nil
+}
+
+// parseHint reads a delivery that nothing verifies: only which order it names.
+func (p *parser) parseHint(d providers.Delivery, doc jsonx.Value, flags jsonx.Flags, err error) (events.Webhook, error) {
+	switch {
+	case err != nil:
+		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, scanReason(err), err.Error())
+	case flags.Duplicates:
+		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, "json_ambiguous", "duplicate key")
+	}
+	w, err := p.readDelivery(doc)
+	if err != nil {
+		var refused *providers.DeliveryError
+		if errors.As(err, &refused) { // nothing was authenticated, so nothing is kept
+			return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, refused.Reason, refused.Detail)
+		}
+		return events.Webhook{}, err
+	}
+	canonical, _ := stringify(doc)
+	return events.Webhook{
+		Key: w.Key, ObservedAt: d.ReceivedAt, Trust: events.TrustHint, HintReason: "unconfigured",
+		EventID:    events.EventID(events.Digest("kado hint", string(p.account), sha256Hex(canonical))),
+		BodyDigest: sha256Hex(d.Body),
+	}, nil
+}
+
+// checkTransport refuses what no reading of the scheme has.
+func checkTransport(d providers.Delivery, strict bool) error {
+	if d.Method != "POST" {
+		return providers.Refuse(providers.ErrBadRequest, "unknown_shape", "method is not POST")
+	}
+	for _, v := range d.Header["Content-Encoding"] {
+		if !strings.EqualFold(v, "identity") {
+			return providers.Refuse(providers.ErrUnsupportedMedia, "media_type", "content encoding")
+		}
+	}
+	types := d.Header["Content-Type"]
+	if len(types) > 1 || (strict && (len(types) == 0 || !isJSON(types[0]))) {
+		return providers.Refuse(providers.ErrUnsupportedMedia, "media_type", "content type")
+	}
+	if len(d.Body) == 0 {
+		// With an empty payloadHex nothing of the body would be authenticated.
+		return providers.Refuse(providers.ErrBadRequest, "empty_body", "")
+	}
+	return nil
+}
+
+func isJSON(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+}
+
+func scanReason(err error) providers.Reason {
+	switch {
+	case errors.Is(err, jsonx.ErrBounds):
+		return "json_bounds"
+	case errors.Is(err, jsonx.ErrEncoding):
+		return "encoding"
+	case errors.Is(err, jsonx.ErrDuplicate):
+		return "json_ambiguous"
+	}
+	return "json_syntax"
+}

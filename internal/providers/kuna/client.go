@@ -1,0 +1,130 @@
+package kuna
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"rampstream/internal/events"
+	"rampstream/internal/providers"
+	"rampstream/internal/providers/httpx"
+	"rampstream/internal/providers/jsonx"
+)
+
+// maxAnswer bounds an answer: a page of 500 operations.
+const maxAnswer = 1 << 20
+
+// Client makes the calls of one account. It may be used concurrently.
+type Client struct {
+	account events.Account
+	api     providers.API
+	base    string
+	http    *http.Client
+	now     func() time.Time
+	session *session // nil with an API key
+}
+
+// NewClient builds the client of a valid account. It does no I/O.
+func NewClient(a providers.Account, env providers.Env) (*Client, error) {
+	if env.HTTP == nil || env.Now == nil {
+		return nil, errors.New("kuna: a client needs HTTP and a clock")
+	}
+	if a.API.BaseURL == "" || a.API.APIKey == "" && (a.API.Login == "" || a.API.Password == "" || a.API.MerchantID == "") {
+		return nil, fmt.Errorf("kuna: account %q has no base URL or no credentials", a.Account)
+	}
+	c := &Client{
+		account: a.Account, api: a.API, base: strings.TrimSuffix(a.API.BaseURL, "/"), http: env.HTTP, now: env.Now,
+	}
+	if a.API.APIKey == "" {
+		c.session = newSession(c.login, env.Now)
+	}
+	return c, nil
+}
+
+// login exchanges the account's e-mail and password for an access token.
+func (c *Client) login(ctx context.Context) (string, error) {
+	const op = "kuna login"
+	body, err := json.Marshal(map[string]string{"token": c.api.Login, "password": c.api.Password.Reveal()})
+	if err != nil {
+		return "", rejected(op, "credentials")
+	}
+	status, header, answer, err := c.send(ctx, op, "/v2/auth/login", body, func(h http.Header) {
+		h.Set("merchant_id", c.api.MerchantID)
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := httpx.StatusError(op, status, header, c.now()); err != nil {
+		return "", err
+	}
+	d, err := data(answer, jsonx.Object)
+	if err != nil {
+		return "", malformed(op, status, err)
+	}
+	token, _ := d.Get("accessToken").Text()
+	if !validToken(token) {
+		return "", malformed(op, status, errToken)
+	}
+	return token, nil
+}
+
+// call makes one authorised request. After a 401 it logs in once more and
+// repeats the request once: it was not carried out.
+func (c *Client) call(ctx context.Context, op, path string, request any) (int, []byte, error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return 0, nil, rejected(op, "request")
+	}
+	refused := ""
+	for {
+		token, authorize, err := c.authorization(ctx, op, refused)
+		if err != nil {
+			return 0, nil, err
+		}
+		status, header, answer, err := c.send(ctx, op, path, body, authorize)
+		if err != nil {
+			return 0, nil, err
+		}
+		if status == http.StatusUnauthorized && c.session != nil && refused == "" {
+			refused = token
+			continue
+		}
+		return status, answer, httpx.StatusError(op, status, header, c.now())
+	}
+}
+
+// authorization is how the next request proves itself; token is "" with an API key.
+func (c *Client) authorization(ctx context.Context, op, refused string) (token string, set func(http.Header), err error) {
+	if c.session == nil {
+		return "", func(h http.Header) { h.Set("api-key", c.api.APIKey.Reveal()) }, nil
+	}
+	token, err = c.session.get(ctx, op, refused)
+	if err != nil {
+		return "", nil, err
+	}
+	return token, func(h http.Header) { h.Set("Authorization", "Bearer "+token) }, nil
+}
+
+func (c *Client) send(ctx context.Context, op, path string, body []byte, authorize func(http.Header)) (int, http.Header, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	if err != nil { // its text quotes the URL
+		return 0, nil, nil, rejected(op, "address of the call")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	authorize(req.Header)
+	return httpx.Do(ctx, c.http, op, req, maxAnswer)
+}
+
+func rejected(op, what string) error {
+	return &providers.CallError{Outcome: events.OutcomeRejected, Op: op, Err: errors.New(what)}
+}
+
+func malformed(op string, status int, cause error) error {
+	return &providers.CallError{Outcome: events.OutcomeMalformed, HTTPStatus: status, Op: op, Err: cause}
+}

@@ -1,0 +1,137 @@
+package kuna
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"rampstream/internal/events"
+	"rampstream/internal/providers"
+)
+
+// minSecret is the least length of a credential that we choose, in bytes.
+const minSecret = 16
+
+// widgetPath is the one name under api.paths: the address of the widget. The
+// document shows one that looks like a test host, so there is no default.
+const widgetPath = "widget"
+
+// The bounds of api.page_size. The largest page that KunaCore accepts is not
+// documented.
+const (
+	defaultPage = 50
+	maxPage     = 500
+)
+
+// validate reports every fault of a's settings.
+func validate(a providers.Account, policy providers.Policy) []string {
+	faults := providers.UnusedSettings(a,
+		"webhook.trust", "webhook.path_token", "webhook.fields",
+		"api.base_url", "api.allow_insecure", "api.merchant_id", "api.login", "api.password", "api.password_file",
+		"api.api_key", "api.api_key_file", "api.paths", "api.statuses", "api.page_size")
+	faults = append(faults, webhookFaults(a.Webhook)...)
+	insecure := a.API.AllowInsecure || policy.Demo
+	faults = append(faults, addressFaults(a.API, insecure)...)
+	faults = append(faults, credentialFaults(a.API)...)
+	if n := a.API.PageSize; n != 0 && (n < 1 || n > maxPage) {
+		faults = append(faults, fmt.Sprintf("api.page_size: must be 1 to %d (got %d)", maxPage, n))
+	}
+	return append(faults, statusFaults(a.API.Statuses)...)
+}
+
+func webhookFaults(w providers.Webhook) []string {
+	var faults []string
+	if w.Trust != "hint" {
+		faults = append(faults, fmt.Sprintf("webhook.trust: must be \"hint\", no signature of KunaCore's callback is documented (got %q)", w.Trust))
+	}
+	if w.PathToken != "" {
+		f := providers.SecretFault("webhook.path_token", w.PathToken, minSecret)
+		if f == "" && !events.ValidPart(w.PathToken.Reveal()) {
+			f = "webhook.path_token: must be 16-128 of [A-Za-z0-9._:-]"
+		}
+		faults = appendFault(faults, f)
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Fields)) {
+		switch {
+		case name != "id":
+			faults = append(faults, fmt.Sprintf("webhook.fields.%s: unknown field, known is id", name))
+		case slices.Contains(strings.Split(w.Fields[name], "."), ""):
+			faults = append(faults, fmt.Sprintf("webhook.fields.id: must be names joined by points (got %q)", w.Fields[name]))
+		}
+	}
+	return faults
+}
+
+func addressFaults(api providers.API, insecure bool) []string {
+	var faults []string
+	if api.BaseURL == "" {
+		faults = append(faults, "api.base_url: must be set, KunaCore's documents show a placeholder only")
+	} else {
+		faults = appendFault(faults, providers.URLFault("api.base_url", api.BaseURL, insecure))
+	}
+	for _, name := range slices.Sorted(maps.Keys(api.Paths)) {
+		if name != widgetPath {
+			faults = append(faults, fmt.Sprintf("api.paths.%s: unknown call, known is %s", name, widgetPath))
+			continue
+		}
+		faults = appendFault(faults, providers.URLFault("api.paths."+name, api.Paths[name], insecure))
+	}
+	return faults
+}
+
+// credentialFaults: either an API key, or a login with its merchant and password.
+func credentialFaults(api providers.API) []string {
+	hasKey := api.APIKey != "" || api.APIKeyFile != ""
+	hasPassword := api.Password != "" || api.PasswordFile != ""
+	hasLogin := api.MerchantID != "" || api.Login != "" || hasPassword
+	var faults []string
+	switch {
+	case hasKey && hasLogin:
+		faults = append(faults, "api.api_key: must not be set beside merchant_id, login or password")
+	case hasLogin:
+		for _, f := range []struct {
+			name string
+			set  bool
+		}{{"merchant_id", api.MerchantID != ""}, {"login", api.Login != ""}, {"password", hasPassword}} {
+			if !f.set {
+				faults = append(faults, "api."+f.name+": must be set: merchant_id, login and password belong together")
+			}
+		}
+	case !hasKey:
+		faults = append(faults, "api.api_key: must be set, or merchant_id, login and password")
+	}
+	if api.APIKey != "" {
+		faults = appendFault(faults, providers.SecretFault("api.api_key", api.APIKey, minSecret))
+	}
+	if api.Password != "" {
+		faults = appendFault(faults, providers.SecretFault("api.password", api.Password, 0))
+	}
+	if api.MerchantID != "" && !events.ValidPart(api.MerchantID) {
+		faults = append(faults, "api.merchant_id: must be 1-128 of [A-Za-z0-9._:-]")
+	}
+	return faults
+}
+
+func statusFaults(statuses map[string]string) []string {
+	var faults []string
+	for _, raw := range slices.Sorted(maps.Keys(statuses)) {
+		field := fmt.Sprintf("api.statuses[%q]", raw)
+		_, operation := operationWords[raw]
+		_, customer := customerWords[raw]
+		if operation || customer {
+			faults = append(faults, field+": is in the documented table and cannot be redefined")
+		}
+		if s, ok := events.ParseStatus(statuses[raw]); !ok || s == events.StatusUnknown || s == events.StatusDisputed {
+			faults = append(faults, fmt.Sprintf("%s: must be one of our statuses that a provider can state (got %q)", field, statuses[raw]))
+		}
+	}
+	return faults
+}
+
+func appendFault(faults []string, fault string) []string {
+	if fault == "" {
+		return faults
+	}
+	return append(faults, fault)
+}

@@ -68,7 +68,11 @@ func New(ids map[string]int, resolve Resolver) (*Codec, error) {
 		if id < 0 || id > math.MaxInt32 {
 			return nil, fmt.Errorf("codec: schema id %d for %s: not in 0..2147483647", id, name)
 		}
-		if _, twice := c.writers.LoadOrStore(id, &writer{name: name, schema: schema, read: schema}); twice {
+		w, err := ourWriter(name, schema)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := c.writers.LoadOrStore(id, w); twice {
 			return nil, fmt.Errorf("codec: schema id %d for %s: given to another record too", id, name)
 		}
 		c.ids[name] = id
@@ -147,12 +151,8 @@ func decode[W any](ctx context.Context, c *Codec, name string, value []byte, w *
 	if wr.read == nil {
 		return fmt.Errorf("codec: decode %s: schema cannot be read as ours: %w", name, ErrWrongRecord)
 	}
-	rest, err := wr.read.Decode(value[frameSize:], w)
-	if err != nil {
-		return fmt.Errorf("codec: decode %s: %v: %w", name, err, ErrCorrupt)
-	}
-	if len(rest) != 0 {
-		return fmt.Errorf("codec: decode %s: %d bytes after the value: %w", name, len(rest), ErrCorrupt)
+	if err := wr.decode(value[frameSize:], wr.read, w); err != nil {
+		return fmt.Errorf("codec: decode %s: %w", name, err)
 	}
 	return nil
 }

@@ -21,20 +21,12 @@ func (c *Codec) DecodeAny(ctx context.Context, value []byte) (name string, line 
 	if err != nil {
 		return "", nil, fmt.Errorf("codec: decode: %w", err)
 	}
-	ours, err := ourSchemas()
-	if err != nil {
-		return "", nil, err
-	}
-	if ours[w.name] == nil {
+	if w.read == nil {
 		return "", nil, fmt.Errorf("codec: decode: %q is not a record of ours: %w", w.name, ErrWrongRecord)
 	}
 	var v any
-	rest, err := w.schema.Decode(value[frameSize:], &v)
-	if err != nil {
-		return "", nil, fmt.Errorf("codec: decode %s: %v: %w", w.name, err, ErrCorrupt)
-	}
-	if len(rest) != 0 {
-		return "", nil, fmt.Errorf("codec: decode %s: %d bytes after the value: %w", w.name, len(rest), ErrCorrupt)
+	if err := w.decode(value[frameSize:], w.schema, &v); err != nil {
+		return "", nil, fmt.Errorf("codec: decode %s: %w", w.name, err)
 	}
 	root := w.schema.Root().ExpandReferences()
 	if line, err = appendJSON(nil, root, v); err != nil {

@@ -13,6 +13,7 @@ import (
 type writer struct {
 	name   string       // record name without our namespace; the full name if it is not ours
 	schema *avro.Schema // as registered; nil when it is not Avro
+	shape  *shape       // the layout of schema; nil when our records cannot have it
 	read   *avro.Schema // decodes what schema wrote into our layout; nil when it cannot
 	extra  bool         // schema has fields that ours does not know
 }
@@ -93,6 +94,31 @@ func (c *Codec) fetch(ctx context.Context, id int, f *flight) (*writer, error) {
 	return f.w, f.err
 }
 
+// decode reads body into v with schema, which is w.schema or w.read. The walk
+// before it bounds what the Avro library may be made to do.
+func (w *writer) decode(body []byte, schema *avro.Schema, v any) error {
+	rest, err := w.shape.walk(body)
+	if err != nil {
+		return fmt.Errorf("%v: %w", err, ErrCorrupt)
+	}
+	if len(rest) != 0 {
+		return fmt.Errorf("%d bytes after the value: %w", len(rest), ErrCorrupt)
+	}
+	if _, err := schema.Decode(body, v); err != nil {
+		return fmt.Errorf("%v: %w", err, ErrCorrupt)
+	}
+	return nil
+}
+
+// ourWriter is the writer of a schema of ours.
+func ourWriter(name string, schema *avro.Schema) (*writer, error) {
+	sh, err := shapeOf(schema.Root().ExpandReferences())
+	if err != nil {
+		return nil, fmt.Errorf("codec: schema %s: %w", name, err)
+	}
+	return &writer{name: name, schema: schema, shape: sh, read: schema}, nil
+}
+
 // newWriter compiles a registered schema. A text that is not Avro, or not one
 // of our records, gives a writer that reads nothing: that is what the id means,
 // and it will not change.
@@ -101,7 +127,7 @@ func newWriter(text string) *writer {
 	if err != nil {
 		return &writer{}
 	}
-	root := schema.Root()
+	root := schema.Root().ExpandReferences()
 	w := &writer{name: fullName(root), schema: schema}
 	ours, err := ourSchemas()
 	if err != nil {
@@ -112,10 +138,14 @@ func newWriter(text string) *writer {
 			continue
 		}
 		w.name = name
-		if read, err := avro.Resolve(schema, reader); err == nil {
-			w.read = read
-		}
 		w.extra = extraFields(root, reader.Root())
+		sh, err := shapeOf(root)
+		if err != nil {
+			return w
+		}
+		if read, err := avro.Resolve(schema, reader); err == nil {
+			w.shape, w.read = sh, read
+		}
 	}
 	return w
 }

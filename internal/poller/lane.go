@@ -1,0 +1,230 @@
+package poller
+
+import (
+	"time"
+
+	"rampstream/internal/events"
+)
+
+const (
+	maxRetryAfter = 24 * time.Hour
+	saveBudget    = time.Minute // how often a growing rate is worth a record
+	publishBase   = 500 * time.Millisecond
+	publishMax    = 30 * time.Second
+	leaseRest     = time.Second
+)
+
+// lane is one account: its tasks, its budget, and what is in flight.
+type lane struct {
+	c         *Core
+	name      events.Lane
+	partition int32
+	account   Account
+	known     bool // configured here
+	left      bool // lost: nothing new starts
+
+	tasks   map[string]*task
+	timers  queue
+	ready   [classes]queue
+	unknown int // tasks of ids that only a hint named
+
+	budget     *budget
+	breaker    breaker
+	nonces     nonces
+	nonceFail  bool // the last answer of the lane refused its nonce
+	alarm      bool // and so did the next one, with a fresh nonce
+	retryAfter events.Millis
+	restUntil  time.Time // a short rest: 429 without a time, lost lease
+	inFlight   int
+	freshLate  bool // the last call passed a fresh order over
+	turns      int  // calls since the young and the old had a turn of theirs
+	oldTurn    bool // which of the two has the next one
+
+	publications []*publication
+	sweep        sweep
+
+	dirty      bool
+	saving     bool
+	saveFails  int
+	saveAt     time.Time // not before
+	savedRate  time.Time
+	lastOK     events.Millis // start of the last acknowledged answer that was OK
+	droppedIDs int64
+}
+
+func newLane(c *Core, now time.Time, name events.Lane, partition int32, s events.LaneState) *lane {
+	l := &lane{c: c, name: name, partition: partition, tasks: map[string]*task{}, timers: queue{timer: true}}
+	l.account, l.known = c.accounts[name]
+	l.nonces = newNonces(s.NonceReserved, c.cfg.NonceBlock)
+	if l.serial() {
+		if _, last := c.busyElsewhere(name); last > l.nonces.last {
+			l.nonces.last = last
+		}
+	}
+	if s.RetryAfter != 0 {
+		l.retryAfter = min(s.RetryAfter, events.At(now.Add(maxRetryAfter)))
+	}
+	p := pollDefaults(l.account.Poll)
+	l.budget = newBudget(now, p.Rate, p.Burst, p.HintRate, s.Budget)
+	l.savedRate = now
+	l.sweep.at = now.Add(c.jitter(p.SweepEvery, 1)) // owners of many lanes do not sweep at once
+	return l
+}
+
+func (l *lane) serial() bool { return l.account.Capabilities.Serial }
+
+func (l *lane) limit() int {
+	if l.serial() {
+		return 1
+	}
+	return l.c.cfg.Concurrency
+}
+
+// quiet reports whether nothing of the lane is at the provider or at Kafka
+// that a next owner would have to wait for.
+func (l *lane) quiet() bool { return l.inFlight == 0 && !l.saving }
+
+// leave ends the lane's own plans. Answers of calls in flight are true and are
+// still published.
+func (l *lane) leave() {
+	l.left = true
+	l.tasks, l.timers.tasks = nil, nil
+	for i := range l.ready {
+		l.ready[i].tasks = nil
+	}
+	l.sweep.stop()
+}
+
+// pump does what is due.
+func (l *lane) pump(now time.Time, w *waker) {
+	l.due(now)
+	l.republish(now, w)
+	if !l.c.draining {
+		l.giveUp(now)
+		for l.callOne(now, w) {
+		}
+	}
+	if l.known {
+		l.reserve(now)
+		l.save(now, w)
+	}
+	if t := l.timers.first(); t != nil {
+		w.byMillis(t.timerAt)
+	}
+}
+
+func (l *lane) pumpLeaving(now time.Time, w *waker) { l.republish(now, w) }
+
+// schedule takes the reconciler's word about one key.
+func (l *lane) schedule(now time.Time, ct events.CheckTask) {
+	key := ct.Key.String()
+	t := l.tasks[key]
+	if t == nil {
+		if !ct.Known && l.refuseUnknown() {
+			return
+		}
+		t = &task{key: key, readyPos: -1, timerPos: -1}
+		l.tasks[key] = t
+		if !ct.Known {
+			l.unknown++
+		}
+	} else {
+		l.unknown += unknowns(ct) - unknowns(t.CheckTask)
+	}
+	regular := ct.DueAt.Add(l.c.cfg.HintPatience)
+	if t.Key.Valid() && t.Cause != events.CauseHint && t.DueAt != 0 && !t.answered() {
+		regular = min(regular, t.DueAt) // a hint never delays what was planned
+	} else if t.regularAt != 0 {
+		regular = min(regular, t.regularAt)
+	}
+	t.CheckTask, t.gone, t.regularAt, t.gaveUp = ct, false, 0, t.gaveUp && ct.GiveUp
+	if ct.Cause == events.CauseHint && ct.Known {
+		t.regularAt = regular
+	}
+	switch {
+	case t.busy || t.class == classRetry:
+	case t.held && t.answered(): // our answer is on its way to the reconciler
+	default:
+		l.arm(now, t)
+	}
+}
+
+func unknowns(ct events.CheckTask) int {
+	if ct.Known {
+		return 0
+	}
+	return 1
+}
+
+// refuseUnknown reports whether a new id that only a hint named is left aside:
+// by configuration, or because a flood of forged ids must not fill the memory.
+// The record stays in the topic and counts again at the next restore.
+func (l *lane) refuseUnknown() bool {
+	if l.account.Poll.UnknownHints != "ignore" && l.unknown < l.c.cfg.UnknownTasks {
+		return false
+	}
+	l.droppedIDs++
+	l.c.obs.UnknownDropped(l.name)
+	return true
+}
+
+// arm makes a task wait for its time.
+func (l *lane) arm(now time.Time, t *task) {
+	l.disarm(t)
+	if t.answered() {
+		l.hold(now, t)
+		return
+	}
+	t.held, t.reasks = false, 0
+	l.timer(t, t.DueAt)
+}
+
+// hold makes an answered task wait for the reconciler's next word, and asks
+// again, ever more slowly, when none comes: a lost update starves nobody.
+func (l *lane) hold(now time.Time, t *task) {
+	l.disarm(t)
+	wait := backoff(l.c.cfg.ReaskAfter, t.reasks, time.Hour)
+	t.held = true
+	l.timer(t, events.At(now.Add(wait+l.c.jitter(wait, 0.1))))
+}
+
+func (l *lane) timer(t *task, at events.Millis) {
+	if t.timerPos >= 0 {
+		l.timers.remove(t.timerPos)
+	}
+	t.timerAt = at
+	l.timers.push(t)
+}
+
+// disarm takes a task off every queue.
+func (l *lane) disarm(t *task) {
+	if t.timerPos >= 0 {
+		l.timers.remove(t.timerPos)
+	}
+	l.unready(t)
+}
+
+func (l *lane) unready(t *task) {
+	if t.class != classNone {
+		l.ready[t.class].remove(t.readyPos)
+		t.class = classNone
+	}
+}
+
+func (l *lane) unschedule(key string) {
+	t := l.tasks[key]
+	if t == nil {
+		return
+	}
+	if t.busy { // its answer is still published, and settles it
+		t.gone = true
+		return
+	}
+	l.remove(t)
+}
+
+func (l *lane) remove(t *task) {
+	l.disarm(t)
+	l.unknown -= unknowns(t.CheckTask)
+	delete(l.tasks, t.key)
+}

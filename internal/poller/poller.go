@@ -1,0 +1,339 @@
+package poller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"rampstream/internal/stream"
+)
+
+// Session is the membership in the pollers' group, whose only input is the
+// schedule topic, read uncommitted. It drives Poller's Restore and Revoke.
+type Session interface {
+	// Poll returns up to max records of the assigned partitions. Records and
+	// an error may come together; the records count.
+	Poll(ctx context.Context, max int) ([]stream.Record, error)
+	// Lease reports whether this member certainly still owns what it was
+	// assigned: the group has heard of it recently enough.
+	Lease() bool
+}
+
+// Publisher writes records and waits for the acknowledgement of every in-sync
+// replica.
+type Publisher interface {
+	// Publish returns the acknowledged records, with partition and offset. An
+	// error means that at least one is not acknowledged; it may still land.
+	Publish(ctx context.Context, rs ...stream.Record) ([]stream.Record, error)
+}
+
+// Config is what a Poller needs from outside.
+type Config struct {
+	Settings  Settings
+	Accounts  []Account
+	Records   Records
+	Publisher Publisher
+	Now       func() time.Time
+	Rand      *rand.Rand // the jitter's; owned by the Poller from now on
+	Metrics   *Metrics   // nil for none
+	Log       *slog.Logger
+	// Drain is how long a stop waits for calls and acknowledgements; 20s.
+	Drain time.Duration
+	// Margin is how far the clock may be off before the program is not ready; 5s.
+	Margin time.Duration
+}
+
+// Poller drives a Core with goroutines. It is the stream.Table of its session.
+type Poller struct {
+	cfg      Config
+	accounts map[string]Account
+
+	mu      sync.Mutex
+	core    *Core
+	next    time.Time     // of the next step without an input
+	changed chan struct{} // closed by every step, then replaced
+	running bool
+	backlog []Input // until Run
+	offset  time.Duration
+
+	session Session
+	calls   context.Context // ends when a drain is over
+	kick    chan struct{}
+	fatal   chan error
+	work    sync.WaitGroup
+}
+
+// New makes a Poller. It does no I/O; Restore may be called before Run.
+func New(cfg Config) *Poller {
+	setDefault(&cfg.Drain, 20*time.Second)
+	setDefault(&cfg.Margin, 5*time.Second)
+	cfg.Settings = cfg.Settings.withDefaults()
+	cfg.Records.Partitions = cfg.Settings.Partitions
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	var obs Observer
+	if cfg.Metrics != nil {
+		obs = cfg.Metrics
+	}
+	p := &Poller{cfg: cfg, accounts: map[string]Account{}, core: NewCore(cfg.Settings, cfg.Accounts, cfg.Rand, obs),
+		changed: make(chan struct{}), kick: make(chan struct{}, 1), fatal: make(chan error, 1)}
+	for _, a := range cfg.Accounts {
+		p.accounts[string(a.Lane())] = a
+	}
+	return p
+}
+
+// Restore implements stream.Table.
+func (p *Poller) Restore(ctx context.Context, partition int32, log stream.Log, _ map[string]int64) (map[string]int64, error) {
+	r, err := p.cfg.Records.Restore(ctx, log, partition)
+	if err != nil {
+		return nil, fmt.Errorf("poller: %w", err)
+	}
+	if r.Refused > 0 {
+		p.cfg.Metrics.undecodable(r.Refused)
+		p.cfg.Log.Warn("schedule records ignored", "partition", partition, "count", r.Refused)
+	}
+	p.cfg.Log.Info("partition restored", "partition", partition, "tasks", len(r.Tasks), "lane_states", len(r.Lanes))
+	p.step(r.Assigned)
+	return r.Next, nil
+}
+
+// Revoke implements stream.Table. It returns when no lost lane has a call in
+// flight any more, or when such a call must have ended: the next owner's first
+// call must not overlap with our last.
+func (p *Poller) Revoke(partitions []int32) {
+	p.step(Revoked{Partitions: partitions})
+	wait, cancel := context.WithTimeout(context.Background(), p.cfg.Settings.CallTimeout+5*time.Second)
+	defer cancel()
+	if !p.await(wait, p.core.Quiet) {
+		p.cfg.Log.Warn("lanes left with work in flight", "partitions", partitions)
+	}
+}
+
+// Run polls until ctx ends, then starts no call, waits for what is in flight,
+// and returns nil. Any other return is an error; stream.ErrRefused and
+// stream.ErrLoss are not cured by a restart. The session stays open: close it
+// after Run.
+func (p *Poller) Run(ctx context.Context, session Session) error {
+	calls, endCalls := context.WithCancel(context.WithoutCancel(ctx))
+	defer endCalls()
+	loops, endLoops := context.WithCancel(ctx)
+	defer endLoops()
+	clock, endClock := context.WithCancel(calls)
+	defer endClock()
+
+	p.begin(session, calls)
+	read := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { read <- p.read(loops) })
+	wg.Go(func() { p.tick(clock) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-read:
+	case err = <-p.fatal:
+	}
+	endLoops()
+	p.drain(ctx, err)
+	endCalls()
+	p.work.Wait()
+	wg.Wait()
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("poller: %w", err)
+	}
+	return nil
+}
+
+// begin lets effects happen from here on, those of earlier restores first.
+func (p *Poller) begin(session Session, calls context.Context) {
+	p.mu.Lock()
+	p.session, p.calls, p.running = session, calls, true
+	backlog := p.backlog
+	p.backlog = nil
+	p.mu.Unlock()
+	p.step(backlog...)
+}
+
+// drain ends new calls and waits for the old ones and their publication.
+func (p *Poller) drain(ctx context.Context, err error) {
+	p.step(Drain{})
+	if err != nil {
+		return // Kafka refuses or the group is lost: waiting publishes nothing
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Drain)
+	defer cancel()
+	if !p.await(wait, p.core.Idle) {
+		p.cfg.Log.Warn("stopped with unpublished answers; their tasks are asked again")
+	}
+}
+
+// step gives inputs to the core and starts what it asks for.
+func (p *Poller) step(in ...Input) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running {
+		p.backlog = append(p.backlog, in...)
+		return
+	}
+	effects, next := p.core.Step(p.cfg.Now(), in...)
+	p.next = next
+	close(p.changed)
+	p.changed = make(chan struct{})
+	for _, e := range effects {
+		p.work.Go(func() { p.step(p.perform(e)) })
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// await waits until cond holds of the core, or ctx ends.
+func (p *Poller) await(ctx context.Context, cond func() bool) bool {
+	for {
+		p.mu.Lock()
+		ok, changed := !p.running || cond(), p.changed
+		p.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// tick steps the core when it asked to be woken.
+func (p *Poller) tick(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		p.mu.Lock()
+		wait := time.Hour
+		if !p.next.IsZero() {
+			wait = max(p.next.Sub(p.cfg.Now()), 0)
+		}
+		p.mu.Unlock()
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.kick:
+		case <-timer.C:
+			p.step()
+		}
+	}
+}
+
+const pollRecords = 1000
+
+// read follows the schedule topic. Kafka out of reach is waited out.
+func (p *Poller) read(ctx context.Context) error {
+	for ctx.Err() == nil {
+		records, err := p.session.Poll(ctx, pollRecords)
+		if in := p.inputs(ctx, records); len(in) > 0 {
+			p.step(in...)
+		}
+		switch {
+		case err == nil, ctx.Err() != nil:
+		case errors.Is(err, stream.ErrTransient):
+			p.cfg.Log.Warn("schedule not readable", "error", err)
+			pause(ctx, time.Second)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// inputs turns records into inputs. What is no task goes to the dead letters.
+func (p *Poller) inputs(ctx context.Context, records []stream.Record) []Input {
+	var in []Input
+	for _, rec := range records {
+		for ctx.Err() == nil {
+			s, err := p.cfg.Records.Schedule(ctx, rec)
+			var bad *ScheduleError
+			if errors.As(err, &bad) {
+				p.setAside(ctx, rec, bad)
+			} else if err != nil {
+				p.cfg.Log.Warn("schedule record not readable yet", "error", err)
+				pause(ctx, time.Second)
+				continue
+			} else {
+				in = append(in, s)
+			}
+			break
+		}
+	}
+	return in
+}
+
+// setAside publishes a dead letter, for as long as it takes.
+func (p *Poller) setAside(ctx context.Context, rec stream.Record, bad *ScheduleError) {
+	p.cfg.Metrics.undecodable(1)
+	p.cfg.Log.Warn("schedule record set aside", "class", bad.Class, "partition", rec.Partition, "offset", rec.Offset)
+	dead := stream.DeadLetter(p.cfg.Records.Topics.DeadLetter, rec, "poller", "schedule", bad.Class, bad.Error())
+	for ctx.Err() == nil {
+		_, err := p.cfg.Publisher.Publish(ctx, dead)
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, stream.ErrTooLarge):
+			dead.Value = nil // its coordinates still say where it stands
+		case fatal(err):
+			p.fail(err)
+			return
+		}
+		pause(ctx, time.Second)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// fatal reports whether trying again is no use.
+func fatal(err error) bool {
+	return errors.Is(err, stream.ErrRefused) || errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrLoss)
+}
+
+func (p *Poller) fail(err error) {
+	select {
+	case p.fatal <- err:
+	default:
+	}
+}
+
+// Snapshot describes the lanes as they are now, by name.
+func (p *Poller) Snapshot() []LaneSnapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.core.Snapshot(p.cfg.Now())
+}
+
+// Ready reports why the poller must not be counted on: not running yet, or a
+// clock that is off by more than the margin. It is nil otherwise.
+func (p *Poller) Ready() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.running:
+		return errors.New("poller: not running")
+	case p.offset.Abs() > p.cfg.Margin:
+		return fmt.Errorf("poller: clock is off by at least %s: the margin is %s", p.offset, p.cfg.Margin)
+	}
+	return nil
+}

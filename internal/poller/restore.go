@@ -1,0 +1,98 @@
+package poller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/stream"
+)
+
+// Restored is what a partition's topics say about its lanes.
+type Restored struct {
+	Assigned
+	// Next is the next offset of the schedule topic to read.
+	Next map[string]int64
+	// Refused are records of the schedule that are no task. They were set
+	// aside when they were first read; here they are counted.
+	Refused int
+}
+
+// Restore reads a partition of the schedule, and the states of its lanes, as
+// of now. It reads uncommitted: a task of a transaction that aborts costs one
+// call, while waiting for a stalled transaction would cost every call. A lane
+// state that cannot be read is stream.ErrLoss: nobody knows which nonces are
+// used up.
+func (r Records) Restore(ctx context.Context, log stream.Log, partition int32) (Restored, error) {
+	ends, err := log.Ends(ctx, partition, r.Topics.CheckSchedule, r.Topics.LaneState)
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore partition %d: %w", partition, err)
+	}
+	out := Restored{Assigned: Assigned{Partition: partition}}
+	tasks := map[events.Key]events.CheckTask{}
+	schedule := ends[r.Topics.CheckSchedule]
+	err = log.Read(ctx, r.Topics.CheckSchedule, partition, schedule.Start, schedule.End, false, func(rec stream.Record) error {
+		in, err := r.Schedule(ctx, rec)
+		var bad *ScheduleError
+		switch {
+		case errors.As(err, &bad):
+			out.Refused++
+		case err != nil:
+			return err
+		case in.Gone:
+			delete(tasks, in.Key)
+		default:
+			tasks[in.Key] = in.Task
+		}
+		return nil
+	})
+	if err != nil {
+		return Restored{}, fmt.Errorf("restore %s partition %d: %w", r.Topics.CheckSchedule, partition, err)
+	}
+	for _, t := range tasks {
+		out.Tasks = append(out.Tasks, t)
+	}
+	slices.SortFunc(out.Tasks, func(a, b events.CheckTask) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+	if out.Lanes, err = r.lanes(ctx, log, partition, ends[r.Topics.LaneState]); err != nil {
+		return Restored{}, fmt.Errorf("restore %s partition %d: %w", r.Topics.LaneState, partition, err)
+	}
+	out.Next = map[string]int64{r.Topics.CheckSchedule: schedule.End}
+	return out, nil
+}
+
+// lanes reads the lane states of a partition, sorted. A nonce reservation
+// never shrinks: a record that an old owner wrote late must not hide the
+// higher one before it.
+func (r Records) lanes(ctx context.Context, log stream.Log, partition int32, within stream.Range) ([]events.LaneState, error) {
+	states := map[events.Lane]events.LaneState{}
+	err := log.Read(ctx, r.Topics.LaneState, partition, within.Start, within.End, false, func(rec stream.Record) error {
+		if rec.Value == nil {
+			return nil
+		}
+		s, err := r.Codec.DecodeLaneState(ctx, rec.Value)
+		switch {
+		case errors.Is(err, codec.ErrSchemaUnavailable):
+			return err
+		case err != nil:
+			return fmt.Errorf("offset %d: %v: %w", rec.Offset, err, stream.ErrLoss)
+		case string(rec.Key) != string(s.Lane):
+			return fmt.Errorf("offset %d: record key and value name different lanes: %w", rec.Offset, stream.ErrLoss)
+		}
+		s.NonceReserved = max(s.NonceReserved, states[s.Lane].NonceReserved)
+		states[s.Lane] = s
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]events.LaneState, 0, len(states))
+	for _, s := range states {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b events.LaneState) int { return cmp.Compare(a.Lane, b.Lane) })
+	return out, nil
+}

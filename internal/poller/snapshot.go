@@ -1,0 +1,98 @@
+package poller
+
+import (
+	"time"
+
+	"rampstream/internal/events"
+)
+
+// overdueAfter is how late a due task counts as overdue: past the longest wait
+// that a full burst causes at the default rate many times over.
+const overdueAfter = time.Minute
+
+// LaneSnapshot is one lane as operators see it. Times are milliseconds since
+// the epoch, 0 for none.
+type LaneSnapshot struct {
+	Lane       events.Lane `json:"lane"`
+	Partition  int32       `json:"partition"`
+	Configured bool        `json:"configured"`
+	Serial     bool        `json:"serial"`
+
+	Tasks   int   `json:"tasks"`
+	Due     int   `json:"due"`     // could be asked now
+	Overdue int   `json:"overdue"` // due for more than a minute
+	Held    int   `json:"held"`    // answered, waiting for the reconciler
+	Parked  int   `json:"parked"`  // no such account or call is configured here
+	Unknown int   `json:"unknown"` // ids that only a hint named
+	Dropped int64 `json:"dropped"` // such ids left aside
+
+	InFlight    int  `json:"in_flight"`
+	Unpublished int  `json:"unpublished"` // answers that Kafka has not acknowledged
+	Paused      bool `json:"paused"`      // by a failed publication
+
+	Rate           float64       `json:"rate"`
+	ConfiguredRate float64       `json:"configured_rate"`
+	Breaker        string        `json:"breaker"`
+	RetryAfter     events.Millis `json:"retry_after"`
+	NonceAlarm     bool          `json:"nonce_alarm"`
+	NonceLast      int64         `json:"nonce_last"`
+	NonceReserved  int64         `json:"nonce_reserved"`
+
+	OldestDue  events.Millis `json:"oldest_due"`
+	NextDue    events.Millis `json:"next_due"`
+	LastOK     events.Millis `json:"last_ok"` // start of the newest acknowledged answer
+	SweepAt    events.Millis `json:"sweep_at"`
+	SweepFails int           `json:"sweep_fails"`
+}
+
+// Snapshot describes the owned lanes, by name.
+func (c *Core) Snapshot(now time.Time) []LaneSnapshot {
+	out := make([]LaneSnapshot, 0, len(c.order))
+	for _, l := range c.order {
+		out = append(out, l.snapshot(now))
+	}
+	return out
+}
+
+func (l *lane) snapshot(now time.Time) LaneSnapshot {
+	s := LaneSnapshot{
+		Lane: l.name, Partition: l.partition, Configured: l.known, Serial: l.serial(),
+		Tasks: len(l.tasks), Parked: l.ready[classParked].len(), Unknown: l.unknown, Dropped: l.droppedIDs,
+		InFlight: l.inFlight, Unpublished: len(l.publications), Paused: l.publishFails(),
+		Rate: l.budget.learned, ConfiguredRate: l.budget.configured, Breaker: l.breaker.state.String(),
+		NonceAlarm: l.alarm, NonceLast: l.nonces.last, NonceReserved: l.nonces.reserved,
+		LastOK: l.lastOK, SweepFails: l.sweep.fails,
+	}
+	at := events.At(now)
+	if l.retryAfter > at {
+		s.RetryAfter = l.retryAfter
+	}
+	if l.account.Capabilities.Sweep != nil {
+		s.SweepAt = events.At(l.sweep.at)
+	}
+	for class := classRetry; class <= classOld; class++ {
+		l.countDue(&s, class, at)
+	}
+	for _, t := range l.tasks {
+		if t.held {
+			s.Held++
+		}
+	}
+	if t := l.timers.first(); t != nil {
+		s.NextDue = t.timerAt
+	}
+	return s
+}
+
+func (l *lane) countDue(s *LaneSnapshot, class class, at events.Millis) {
+	q := &l.ready[class]
+	s.Due += q.len()
+	for _, t := range q.tasks {
+		if at.Sub(t.DueAt) > overdueAfter {
+			s.Overdue++
+		}
+	}
+	if t := q.first(); t != nil && (s.OldestDue == 0 || t.DueAt < s.OldestDue) {
+		s.OldestDue = t.DueAt
+	}
+}

@@ -1,0 +1,218 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/order"
+	"rampstream/internal/stream"
+)
+
+// Classes of a dead letter of the reconciler.
+const (
+	ClassWrongPartition = "WRONG_PARTITION" // the key's murmur2 partition is another one
+	ClassUndecodable    = "UNDECODABLE"
+	ClassWrongRecord    = "WRONG_RECORD" // another record type, or a key that the value contradicts
+	ClassPanic          = "PANIC"
+	ClassTooLarge       = "TOO_LARGE" // an output of it exceeds what a topic allows
+)
+
+// observation is one decoded input record.
+type observation struct {
+	key    events.Key
+	source string
+	rows   []events.Evidence
+	// hint is when a HINT was received; 0 for other records.
+	hint events.Millis
+	// asked is when a status check started; 0 for other records.
+	asked events.Millis
+	id    events.EventID
+}
+
+// apply joins one input record. A record that cannot be applied becomes a dead
+// letter; an error means that the batch cannot go on.
+func (e *Engine) apply(ctx context.Context, b *Batch, r stream.Record) error {
+	p := e.parts[r.Partition]
+	if p == nil || p.revoked {
+		return fmt.Errorf("record of %s-%d: partition is not owned", r.Topic, r.Partition)
+	}
+	o := e.overlayOf(b, p)
+	done := p.next[r.Topic]
+	if n, ok := o.next[r.Topic]; ok {
+		done = n
+	}
+	o.next[r.Topic] = max(done, r.Offset+1)
+
+	obs, class, err := e.read(ctx, r)
+	if errors.Is(err, codec.ErrSchemaUnavailable) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if err == nil {
+		if class, err = e.tryJoin(ctx, b, p, obs, r); err == nil {
+			return nil
+		}
+		if class == "" {
+			return err
+		}
+	}
+	e.deadLetter(b, r, class, err)
+	return nil
+}
+
+// read decodes a record and checks that it stands where it should.
+func (e *Engine) read(ctx context.Context, r stream.Record) (obs observation, class string, err error) {
+	if class, ok := e.poison[coordinate{r.Topic, r.Partition, r.Offset}]; ok {
+		return observation{}, class, errors.New("an output of this record was refused")
+	}
+	obs, err = e.decode(ctx, r)
+	switch {
+	case errors.Is(err, codec.ErrWrongRecord):
+		return observation{}, ClassWrongRecord, err
+	case err != nil:
+		return observation{}, ClassUndecodable, err
+	case obs.key.String() != string(r.Key):
+		return observation{}, ClassWrongRecord, errors.New("record key and value name different subjects")
+	}
+	if want := stream.PartitionOf(r.Key, e.cfg.Partitions); want != r.Partition {
+		return observation{}, ClassWrongPartition, fmt.Errorf("the key belongs to partition %d (murmur2), the record is in %d", want, r.Partition)
+	}
+	return obs, "", nil
+}
+
+func (e *Engine) decode(ctx context.Context, r stream.Record) (observation, error) {
+	at := order.Where{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	if r.AppendTime {
+		at.AppendedAt = events.Millis(r.TimestampMs)
+	}
+	switch r.Topic {
+	case e.cfg.Topics.Webhook:
+		w, err := e.cfg.Codec.DecodeWebhook(ctx, r.Value)
+		if err != nil {
+			return observation{}, err
+		}
+		obs := observation{key: w.Key, source: "webhook", rows: e.cfg.Rules.FromWebhook(w, at), id: w.EventID}
+		if w.Trust != events.TrustSigned {
+			obs.hint = w.ObservedAt
+		}
+		return obs, nil
+	case e.cfg.Topics.StatusCheck:
+		c, err := e.cfg.Codec.DecodeStatusCheck(ctx, r.Value)
+		if err != nil {
+			return observation{}, err
+		}
+		return observation{key: c.Key, source: "poll", rows: e.cfg.Rules.FromCheck(c, at), asked: c.ObservedAt, id: c.EventID}, nil
+	case e.cfg.Topics.Intent:
+		i, err := e.cfg.Codec.DecodeIntent(ctx, r.Value)
+		if err != nil {
+			return observation{}, err
+		}
+		return observation{key: i.Key, source: "intent", rows: e.cfg.Rules.FromIntent(i, at), id: i.EventID}, nil
+	}
+	return observation{}, fmt.Errorf("topic %s is not an input: %w", r.Topic, codec.ErrWrongRecord)
+}
+
+// tryJoin joins an observation; a panic in the join sets the record aside
+// instead of taking the partition down for ever. What the overlay holds of the
+// subject is only replaced at the end, so a panic leaves it whole.
+func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observation, r stream.Record) (class string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			class, err = ClassPanic, errors.New("the join panicked")
+		}
+	}()
+	t, err := e.touch(ctx, b, p, obs.key)
+	if err != nil {
+		return "", err
+	}
+	t.at, t.cause = r.TimestampMs, coordinate{r.Topic, r.Partition, r.Offset}
+	e.hints(t, obs)
+	verdict := "known"
+	switch {
+	case len(obs.rows) == 0 && obs.hint != 0:
+		verdict = "hint"
+	case len(obs.rows) > 0:
+		rows := order.Join(t.state.Evidence, obs.rows)
+		if !slices.Equal(rows, t.state.Evidence) {
+			verdict = "changed"
+			return "", e.change(b, t, rows, obs, r)
+		}
+	}
+	e.cfg.Observer.Joined(obs.source, verdict)
+	return "", nil
+}
+
+// hints keeps what is asked of the poller about a subject in step with hints
+// and answers.
+func (e *Engine) hints(t *touched, obs observation) {
+	if obs.hint != 0 {
+		t.hint = max(t.hint, obs.hint)
+		t.schedule = true
+	}
+	if obs.asked != 0 {
+		// Every answer ends its task, so the poller must hear what is next even
+		// if that did not change. A question asked before the hint came does
+		// not answer it.
+		t.schedule = true
+		if obs.asked >= t.hint {
+			t.hint = 0
+		}
+	}
+}
+
+// change views new evidence and writes a transition if the status moved.
+func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs observation, r stream.Record) error {
+	st, after := e.cfg.Rules.Assess(t.key, rows)
+	if st.Status == events.StatusUnknown && st.DecidedBy == order.RuleNoKnownStatus {
+		e.cfg.Observer.UnknownStatus(t.key.Provider)
+	}
+	at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	if err := e.transition(b, t, st, "evidence", at.Coordinates(), obs.id); err != nil {
+		return err
+	}
+	t.state, t.after, t.changed = st, after, true
+	e.cfg.Observer.Joined(obs.source, "changed")
+	return nil
+}
+
+// transition writes a link of the subject's chain when what is announced
+// changes: the status, or whether it is terminal.
+func (e *Engine) transition(b *Batch, t *touched, st events.State, reason, cause string, id events.EventID) error {
+	if st.Status == t.state.Status && st.Terminal == t.state.Terminal {
+		return nil
+	}
+	value, err := e.cfg.Codec.EncodeState(st)
+	if err != nil {
+		return fmt.Errorf("encode state %s: %w", t.key, err)
+	}
+	after := events.Digest("state", string(codec.Body(value)))
+	tr := events.Transition{
+		ID: events.EventID(events.Digest("transition", t.key.String(), t.chain, after)), Key: t.key,
+		From: t.state.Status, To: st.Status, FromRaw: t.state.StatusRaw, ToRaw: st.StatusRaw,
+		Rule: st.DecidedBy, Reason: reason, Terminal: st.Terminal,
+		DigestBefore: t.chain, DigestAfter: after, Cause: cause, CauseEventID: id,
+		TrueAt: st.Since, LearnedAt: events.Millis(t.at),
+		Retroactive: t.state.LastSeenAt != 0 && st.Since < t.state.LastSeenAt,
+	}
+	record, err := e.cfg.Codec.EncodeTransition(tr)
+	if err != nil {
+		return fmt.Errorf("encode transition of %s: %w", t.key, err)
+	}
+	b.emit(stream.Record{
+		Topic: e.cfg.Topics.Transition, Partition: t.partition, Key: []byte(t.key.String()), Value: record,
+		Headers: cloudEvent(string(tr.ID), "rampstream.v1.Transition"),
+	}, t.cause)
+	t.chain = after
+	e.cfg.Observer.Transition(st.Status, reason)
+	return nil
+}
+
+func (e *Engine) deadLetter(b *Batch, r stream.Record, class string, err error) {
+	// The message names the rule that was broken, never what the record says.
+	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), coordinate{})
+	e.cfg.Observer.DeadLetter(class)
+	e.cfg.Observer.Joined(r.Topic, "dead_letter")
+}

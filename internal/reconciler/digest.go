@@ -1,0 +1,45 @@
+package reconciler
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"math/bits"
+)
+
+// sum is an order-independent digest of a set of records: the sum, modulo
+// 2^128, of a 128-bit hash of each. Adding and removing one record is O(1).
+type sum struct{ hi, lo uint64 }
+
+// hashRecord is the summand of one live record. The key's length keeps key and
+// value apart.
+func hashRecord(key string, value []byte) sum {
+	h := sha256.New()
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(key)))
+	h.Write(n[:])
+	h.Write([]byte(key))
+	h.Write(value)
+	d := h.Sum(n[:0])
+	return sum{binary.BigEndian.Uint64(d), binary.BigEndian.Uint64(d[8:])}
+}
+
+func (s sum) add(o sum) sum {
+	lo, carry := bits.Add64(s.lo, o.lo, 0)
+	hi, _ := bits.Add64(s.hi, o.hi, carry)
+	return sum{hi, lo}
+}
+
+func (s sum) sub(o sum) sum {
+	lo, borrow := bits.Sub64(s.lo, o.lo, 0)
+	hi, _ := bits.Sub64(s.hi, o.hi, borrow)
+	return sum{hi, lo}
+}
+
+// String is 32 hexadecimal digits, as a position carries it.
+func (s sum) String() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], s.hi)
+	binary.BigEndian.PutUint64(b[8:], s.lo)
+	return hex.EncodeToString(b[:])
+}

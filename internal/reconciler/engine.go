@@ -1,0 +1,382 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/order"
+	"rampstream/internal/stream"
+)
+
+// HeaderChain is the header of a state record that carries the digest after
+// the subject's latest transition, so that the next one links to it. It is not
+// part of the state: two replays may differ in it.
+const HeaderChain = "ramp_transition_digest"
+
+// ceSource is the CloudEvents source of everything the reconciler writes.
+const ceSource = "/rampstream/reconciler"
+
+// Config is what an Engine works with.
+type Config struct {
+	Topics     stream.Topics
+	Partitions int32 // of every co-partitioned topic and of check-schedule
+	Rules      order.Rules
+	Codec      *codec.Codec
+	// VerifyDigest is off where the platform has no transactions: there a
+	// crash may leave states newer than the position.
+	VerifyDigest bool
+	// RuleChangeBatch is how many restored states are viewed again in one step
+	// after the rules changed; 0 means 200.
+	RuleChangeBatch int
+	Observer        Observer // nil observes nothing
+}
+
+// Observer hears what an engine did, for metrics. Labels are from closed sets.
+type Observer interface {
+	Joined(source, verdict string) // verdict: "changed", "known", "hint", "dead_letter"
+	DeadLetter(class string)
+	Transition(to events.Status, reason string)
+	Restored(partition int32, states int64, reused bool)
+	UnknownStatus(provider events.Provider)
+}
+
+// Engine holds the states of the owned partitions and turns batches of input
+// records into batches of output records. It is not safe for concurrent use.
+type Engine struct {
+	cfg   Config
+	parts map[int32]*partition
+	batch *Batch
+	// poison are records whose outputs Kafka refuses; they become dead letters.
+	poison map[coordinate]string
+}
+
+type coordinate struct {
+	topic     string
+	partition int32
+	offset    int64
+}
+
+// partition is the memory of one partition number.
+type partition struct {
+	number int32
+	states map[string]entry
+	next   map[string]int64 // next offset of each input
+	digest sum
+	// hints are the hints not yet answered, by key.
+	hints map[string]events.Millis
+	// outdated are keys whose state was viewed by other rules.
+	outdated []string
+	revoked  bool
+}
+
+// entry is one live state: its record value, and the link of its transitions.
+type entry struct {
+	value []byte
+	chain string
+}
+
+// NewEngine makes an engine that owns no partition.
+func NewEngine(cfg Config) *Engine {
+	if cfg.RuleChangeBatch == 0 {
+		cfg.RuleChangeBatch = 200
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = silent{}
+	}
+	return &Engine{cfg: cfg, parts: map[int32]*partition{}, poison: map[coordinate]string{}}
+}
+
+// Batch is what one step wants written, in an order in which a platform
+// without transactions may write it: side outputs, then states, then positions.
+type Batch struct {
+	Out []stream.Record
+	// cause is, for each of Out, the input record that asked for it; its topic
+	// is empty where none did.
+	cause   []coordinate
+	touched map[string]*touched
+	parts   map[int32]*overlay
+}
+
+// overlay is what a batch changes of a partition.
+type overlay struct {
+	next   map[string]int64
+	digest sum
+	added  int64
+	viewed int // outdated keys that the batch viewed again
+}
+
+// touched is one subject in a batch.
+type touched struct {
+	key       events.Key
+	partition int32
+	had       bool  // a state existed before the batch
+	old       entry // as in memory
+	state     events.State
+	chain     string
+	before    []events.Discrepancy // derived before the batch
+	after     []events.Discrepancy
+	schedule  bool // write the schedule even if it did not change
+	oldTask   events.CheckTask
+	hadTask   bool
+	hint      events.Millis // pending hint, 0 for none
+	changed   bool          // the evidence changed, or the rules
+	at        int64         // timestamp of the latest cause
+	cause     coordinate
+}
+
+// Step joins records into an overlay and returns what is to be written. The
+// overlay is kept until Accept or Rollback; a second Step before either is a
+// programmer's error. An error means that nothing of the batch was applied:
+// errors.Is codec.ErrSchemaUnavailable asks to wait and try again. rest allows
+// the step to view outdated states too.
+func (e *Engine) Step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
+	if e.batch != nil {
+		panic("reconciler: Step before Accept or Rollback of the last batch")
+	}
+	b := &Batch{touched: map[string]*touched{}, parts: map[int32]*overlay{}}
+	for _, r := range records {
+		if err := e.apply(ctx, b, r); err != nil {
+			return nil, err
+		}
+	}
+	if rest {
+		if err := e.viewOutdated(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.finish(ctx, b); err != nil {
+		return nil, err
+	}
+	e.batch = b
+	return b, nil
+}
+
+// Empty reports whether there is nothing to commit.
+func (b *Batch) Empty() bool { return len(b.Out) == 0 && len(b.parts) == 0 }
+
+// Accept moves the overlay into memory: the transaction is known committed.
+func (e *Engine) Accept() {
+	b := e.batch
+	e.batch = nil
+	if b == nil {
+		return
+	}
+	for n, o := range b.parts {
+		p := e.parts[n]
+		if p == nil {
+			continue
+		}
+		for topic, next := range o.next {
+			p.next[topic] = next
+		}
+		p.digest = o.digest
+		p.outdated = p.outdated[min(o.viewed, len(p.outdated)):]
+	}
+	for key, t := range b.touched {
+		p := e.parts[t.partition]
+		if p == nil {
+			continue
+		}
+		if t.changed {
+			p.states[key] = t.old
+		}
+		if t.hint == 0 {
+			delete(p.hints, key)
+		} else {
+			p.hints[key] = t.hint
+		}
+	}
+	clear(e.poison)
+}
+
+// Rollback forgets the overlay: the transaction was aborted.
+func (e *Engine) Rollback() { e.batch = nil }
+
+// Reset forgets all memory: the outcome of a transaction is unknown.
+func (e *Engine) Reset() {
+	e.batch = nil
+	clear(e.parts)
+}
+
+// Poison marks the input record behind output i of the last batch, which Kafka
+// refuses for ever, so that the next step sets it aside. It reports whether
+// there is such a record. Call it before Rollback.
+func (e *Engine) Poison(i int, class string) bool {
+	if e.batch == nil || i < 0 || i >= len(e.batch.cause) || e.batch.cause[i].topic == "" {
+		return false
+	}
+	e.poison[e.batch.cause[i]] = class
+	return true
+}
+
+// Outdated reports how many states still wait to be viewed by the current rules.
+func (e *Engine) Outdated() (n int) {
+	for _, p := range e.parts {
+		if !p.revoked {
+			n += len(p.outdated)
+		}
+	}
+	return n
+}
+
+// States reports how many states are in memory.
+func (e *Engine) States() (n int) {
+	for _, p := range e.parts {
+		n += len(p.states)
+	}
+	return n
+}
+
+// overlayOf is the overlay of a partition, made on first use.
+func (e *Engine) overlayOf(b *Batch, p *partition) *overlay {
+	o := b.parts[p.number]
+	if o == nil {
+		o = &overlay{next: map[string]int64{}, digest: p.digest}
+		b.parts[p.number] = o
+	}
+	return o
+}
+
+// touch brings a subject into the batch.
+func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.Key) (*touched, error) {
+	name := key.String()
+	if t := b.touched[name]; t != nil {
+		return t, nil
+	}
+	e.overlayOf(b, p)
+	t := &touched{key: key, partition: p.number, hint: p.hints[name]}
+	if old, ok := p.states[name]; ok {
+		st, err := e.decodeState(ctx, key, old.value)
+		if err != nil {
+			return nil, fmt.Errorf("state %s in memory: %w", name, err)
+		}
+		t.had, t.old, t.chain, t.state = true, old, old.chain, st
+		_, t.before = e.cfg.Rules.Assess(key, st.Evidence)
+		t.oldTask, t.hadTask = e.cfg.Rules.Schedule(st)
+	}
+	b.touched[name] = t
+	return t, nil
+}
+
+func (e *Engine) decodeState(ctx context.Context, key events.Key, value []byte) (events.State, error) {
+	if key.Kind == events.Customer {
+		return e.cfg.Codec.DecodeCustomerState(ctx, value)
+	}
+	return e.cfg.Codec.DecodeOrderState(ctx, value)
+}
+
+// emit adds an output record.
+func (b *Batch) emit(r stream.Record, cause coordinate) {
+	b.Out = append(b.Out, r)
+	b.cause = append(b.cause, cause)
+}
+
+// finish writes what the batch changed of each subject, in key order, then the
+// positions.
+func (e *Engine) finish(ctx context.Context, b *Batch) error {
+	keys := make([]string, 0, len(b.touched))
+	for k := range b.touched {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		if err := e.sideOutputs(b, b.touched[k]); err != nil {
+			return err
+		}
+	}
+	for _, k := range keys {
+		if err := e.stateOutput(b, k, b.touched[k]); err != nil {
+			return err
+		}
+	}
+	numbers := make([]int32, 0, len(b.parts))
+	for n := range b.parts {
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	for _, n := range numbers {
+		if err := e.positionOutput(b, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
+	if !t.changed {
+		return nil
+	}
+	value, err := e.cfg.Codec.EncodeState(t.state)
+	if err != nil {
+		return fmt.Errorf("encode state %s: %w", name, err)
+	}
+	o := b.parts[t.partition]
+	if t.had {
+		o.digest = o.digest.sub(hashRecord(name, t.old.value))
+	} else {
+		o.added++
+	}
+	o.digest = o.digest.add(hashRecord(name, value))
+	t.old = entry{value: value, chain: t.chain}
+	topic, typ := e.cfg.Topics.OrderState, "rampstream.v1.OrderState"
+	if t.key.Kind == events.Customer {
+		topic, typ = e.cfg.Topics.CustomerState, "rampstream.v1.CustomerState"
+	}
+	h := append(cloudEvent(events.Digest("state", name, string(codec.Body(value))), typ), stream.Header{Key: HeaderChain, Value: []byte(t.chain)})
+	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: []byte(name), Value: value, Headers: h}, t.cause)
+	return nil
+}
+
+func (e *Engine) positionOutput(b *Batch, n int32) error {
+	p, o := e.parts[n], b.parts[n]
+	pos := events.Position{
+		Partition: n, States: int64(len(p.states)) + o.added, Digest: o.digest.String(), RulesVersion: e.cfg.Rules.Version(),
+	}
+	for _, topic := range e.cfg.Topics.Inputs() {
+		next, ok := o.next[topic]
+		if !ok {
+			next = p.next[topic]
+		}
+		pos.Next = append(pos.Next, events.InputOffset{Topic: topic, Offset: next})
+	}
+	slices.SortFunc(pos.Next, func(a, b events.InputOffset) int {
+		if a.Topic < b.Topic {
+			return -1
+		}
+		return 1
+	})
+	value, err := e.cfg.Codec.EncodePosition(pos)
+	if err != nil {
+		return fmt.Errorf("encode position of partition %d: %w", n, err)
+	}
+	key := positionKey(n)
+	b.emit(stream.Record{
+		Topic: e.cfg.Topics.ReconcilerPosition, Partition: n, Key: []byte(key), Value: value,
+		Headers: cloudEvent(events.Digest("position", key, string(codec.Body(value))), "rampstream.v1.ReconcilerPosition"),
+	}, coordinate{})
+	return nil
+}
+
+func positionKey(n int32) string { return strconv.Itoa(int(n)) }
+
+// cloudEvent are the headers that every record of ours carries and no consumer
+// needs.
+func cloudEvent(id, typ string) []stream.Header {
+	return []stream.Header{
+		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(id)},
+		{Key: "ce_source", Value: []byte(ceSource)}, {Key: "ce_type", Value: []byte(typ)},
+		{Key: "content-type", Value: []byte("application/avro")},
+	}
+}
+
+type silent struct{}
+
+func (silent) Joined(string, string)            {}
+func (silent) DeadLetter(string)                {}
+func (silent) Transition(events.Status, string) {}
+func (silent) Restored(int32, int64, bool)      {}
+func (silent) UnknownStatus(events.Provider)    {}

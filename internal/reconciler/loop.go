@@ -1,0 +1,210 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/stream"
+)
+
+// A Session is a group membership with transactions, as internal/kafka makes.
+type Session interface {
+	// Poll waits for at most max records of the inputs. It may return records
+	// and an error together: the records count. A timeout of ctx is no error.
+	Poll(ctx context.Context, max int) ([]stream.Record, error)
+	// Commit writes out and the offsets of what Poll returned in one
+	// transaction. (false, nil) is an abort: the records will be polled again.
+	// An error that has a method RecordIndex() int names the record of out that
+	// was refused, and the transaction was aborted. Any other error leaves the
+	// outcome unknown, and the session is dead.
+	Commit(ctx context.Context, out []stream.Record) (committed bool, err error)
+	Close()
+}
+
+// refusedRecord is how a session names the record that Kafka refused.
+type refusedRecord interface {
+	error
+	RecordIndex() int
+}
+
+// Loop drives an Engine over sessions. Open makes a session whose table is the
+// Loop itself.
+type Loop struct {
+	Engine   *Engine
+	Open     func(ctx context.Context, table stream.Table) (Session, error)
+	MaxBatch int           // records a transaction; 0 means 1,000
+	Idle     time.Duration // how long a poll may wait; 0 means 1 s
+	Now      func() time.Time
+	Log      *slog.Logger
+
+	// mu keeps Restore and Revoke, which come from the session's goroutines,
+	// apart from steps.
+	mu    sync.Mutex
+	ready bool
+	reset []time.Time
+}
+
+// Log events.
+const (
+	eventRestored = "partition restored"
+	eventRevoked  = "partitions revoked"
+	eventAborted  = "transaction aborted"
+	eventRefused  = "record refused"
+	eventReopen   = "session lost"
+	eventWait     = "schema unavailable"
+)
+
+// A session that dies more often than this ends the process: a supervisor's
+// restart says more than a silent spin.
+const (
+	maxResets   = 5
+	resetWindow = 10 * time.Minute
+)
+
+// Restore implements stream.Table.
+func (l *Loop) Restore(ctx context.Context, n int32, log stream.Log, committed map[string]int64) (map[string]int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next, err := l.Engine.Restore(ctx, n, log, committed)
+	if err == nil {
+		l.ready = true
+		l.Log.Info(eventRestored, "partition", n, "states", len(l.Engine.parts[n].states))
+	}
+	return next, err
+}
+
+// Revoke implements stream.Table.
+func (l *Loop) Revoke(partitions []int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.Engine.Revoke(partitions)
+	l.Log.Info(eventRevoked, "partitions", partitions)
+}
+
+// Ready reports whether at least one assignment was restored and the session
+// is alive.
+func (l *Loop) Ready() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ready
+}
+
+// Snapshot reports how many states are held and how many wait for new rules.
+func (l *Loop) Snapshot() (states, outdated int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Engine.States(), l.Engine.Outdated()
+}
+
+// Run opens sessions and steps until ctx is done, which is no error. Loss, a
+// refusing platform and too many lost sessions end it.
+func (l *Loop) Run(ctx context.Context) error {
+	for {
+		err := l.session(ctx)
+		l.mu.Lock()
+		l.ready = false
+		l.Engine.Reset()
+		l.mu.Unlock()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, stream.ErrLoss), errors.Is(err, stream.ErrRefused):
+			return err
+		}
+		now := l.Now()
+		l.reset = slices.DeleteFunc(append(l.reset, now), func(t time.Time) bool { return now.Sub(t) > resetWindow })
+		if len(l.reset) >= maxResets {
+			return fmt.Errorf("%d sessions lost in %v: %w", len(l.reset), resetWindow, err)
+		}
+		l.Log.Warn(eventReopen, "error", err)
+	}
+}
+
+func (l *Loop) session(ctx context.Context) error {
+	s, err := l.Open(ctx, l)
+	if err != nil {
+		return fmt.Errorf("open session: %w", err)
+	}
+	defer s.Close()
+	for ctx.Err() == nil {
+		if err := l.Step(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Step polls, joins and commits one batch. An error means that the session is
+// dead.
+func (l *Loop) Step(ctx context.Context, s Session) error {
+	idle := l.Idle
+	if idle == 0 {
+		idle = time.Second
+	}
+	l.mu.Lock()
+	outdated := l.Engine.Outdated()
+	l.mu.Unlock()
+	if outdated > 0 {
+		idle = time.Millisecond
+	}
+	max := l.MaxBatch
+	if max == 0 {
+		max = 1000
+	}
+	pollCtx, cancel := context.WithTimeout(ctx, idle)
+	records, pollErr := s.Poll(pollCtx, max)
+	cancel()
+	// The records count even beside an error: a loop that skips them loses
+	// them at the next commit.
+	if err := l.commit(ctx, s, records); err != nil {
+		return err
+	}
+	return pollErr
+}
+
+// commit joins records and commits what follows, waiting while a schema cannot
+// be had.
+func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, err := l.Engine.Step(ctx, records, true)
+	for wait := 100 * time.Millisecond; errors.Is(err, codec.ErrSchemaUnavailable); wait = min(2*wait, 5*time.Second) {
+		l.Log.Warn(eventWait, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		b, err = l.Engine.Step(ctx, records, true)
+	}
+	if err != nil {
+		return fmt.Errorf("step: %w", err)
+	}
+	if b.Empty() {
+		l.Engine.Rollback()
+		return nil
+	}
+	committed, err := s.Commit(ctx, b.Out)
+	var refused refusedRecord
+	switch {
+	case errors.As(err, &refused) && errors.Is(err, stream.ErrTooLarge) && l.Engine.Poison(refused.RecordIndex(), ClassTooLarge):
+		l.Log.Error(eventRefused, "error", err)
+		l.Engine.Rollback()
+		return nil
+	case err != nil:
+		l.Engine.Rollback()
+		return fmt.Errorf("commit: %w", err)
+	case !committed:
+		l.Log.Warn(eventAborted, "records", len(records))
+		l.Engine.Rollback()
+		return nil
+	}
+	l.Engine.Accept()
+	return nil
+}

@@ -1,0 +1,154 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"rampstream/internal/events"
+	"rampstream/internal/stream"
+)
+
+// sideOutputs writes what follows from a subject's evidence beside its state:
+// its discrepancies and what the poller has to ask.
+func (e *Engine) sideOutputs(b *Batch, t *touched) error {
+	if t.changed {
+		if err := e.discrepancies(b, t); err != nil {
+			return err
+		}
+	}
+	return e.schedule(b, t)
+}
+
+// discrepancies writes those that changed, and tombstones for those that the
+// new evidence proves never to have been.
+func (e *Engine) discrepancies(b *Batch, t *touched) error {
+	for _, d := range t.after {
+		i := slices.IndexFunc(t.before, func(o events.Discrepancy) bool { return o.Type == d.Type })
+		if i >= 0 && equalDiscrepancy(t.before[i], d) {
+			continue
+		}
+		value, err := e.cfg.Codec.EncodeDiscrepancy(d)
+		if err != nil {
+			return fmt.Errorf("encode discrepancy %s: %w", d.RecordKey(), err)
+		}
+		b.emit(stream.Record{
+			Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey()), Value: value,
+			Headers: cloudEvent(events.Digest("discrepancy", d.RecordKey(), string(value)), "rampstream.v1.Discrepancy"),
+		}, t.cause)
+	}
+	for _, d := range t.before {
+		if !slices.ContainsFunc(t.after, func(n events.Discrepancy) bool { return n.Type == d.Type }) {
+			b.emit(stream.Record{Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey())}, t.cause)
+		}
+	}
+	return nil
+}
+
+func equalDiscrepancy(a, b events.Discrepancy) bool {
+	ev := slices.Equal(a.Evidence, b.Evidence)
+	a.Evidence, b.Evidence = nil, nil
+	return ev && a.Key == b.Key && a.Type == b.Type && a.Severity == b.Severity && a.OpenedAt == b.OpenedAt &&
+		a.ResolvedAt == b.ResolvedAt && a.Expected == b.Expected && a.Seen == b.Seen && a.AtStake == b.AtStake &&
+		a.AtStakeCurrency == b.AtStakeCurrency
+}
+
+// schedule writes the poller's task for a subject when it changed, when a
+// question was answered, or when a hint asks to look sooner.
+func (e *Engine) schedule(b *Batch, t *touched) error {
+	known := t.had || t.changed
+	var task events.CheckTask
+	ok := false
+	if known {
+		task, ok = e.cfg.Rules.Schedule(t.state)
+	}
+	if t.hint != 0 && e.pollable(t.key) {
+		if !ok {
+			task = events.CheckTask{Key: t.key, Known: known, Status: t.state.Status, Since: t.state.Since,
+				ExpectedAmount: t.state.Expected.CryptoAmount, ExpectedCurrency: t.state.Expected.CryptoAsset}
+		}
+		if !ok || t.hint < task.DueAt {
+			task.Cause, task.HintAt, task.DueAt, task.GiveUp, ok = events.CauseHint, t.hint, t.hint, false, true
+		}
+	}
+	if !t.schedule && ok == t.hadTask && task == t.oldTask {
+		return nil
+	}
+	if !ok && !t.schedule && !t.hadTask {
+		return nil
+	}
+	r := stream.Record{
+		Topic: e.cfg.Topics.CheckSchedule, Key: []byte(t.key.String()),
+		Partition: stream.PartitionOf([]byte(t.key.Lane()), e.cfg.Partitions),
+	}
+	if ok {
+		value, err := e.cfg.Codec.EncodeCheckTask(task)
+		if err != nil {
+			return fmt.Errorf("encode check task of %s: %w", t.key, err)
+		}
+		r.Value = value
+		r.Headers = cloudEvent(events.Digest("task", t.key.String(), string(value)), "rampstream.v1.CheckTask")
+	}
+	b.emit(r, t.cause)
+	return nil
+}
+
+func (e *Engine) pollable(key events.Key) bool {
+	v := e.cfg.Rules.Vocabulary(key.Lane())
+	if key.Kind == events.Customer {
+		return v.PollCustomers
+	}
+	return v.PollOrders
+}
+
+// viewOutdated views some restored states by the current rules: a new table or
+// setting changes what old evidence says, and that change is announced too.
+func (e *Engine) viewOutdated(ctx context.Context, b *Batch) error {
+	left := e.cfg.RuleChangeBatch
+	numbers := make([]int32, 0, len(e.parts))
+	for n, p := range e.parts {
+		if len(p.outdated) > 0 && !p.revoked {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	for _, n := range numbers {
+		p := e.parts[n]
+		o := e.overlayOf(b, p)
+		for o.viewed < len(p.outdated) && left > 0 {
+			if err := e.viewAgain(ctx, b, p, p.outdated[o.viewed]); err != nil {
+				return err
+			}
+			o.viewed++
+			left--
+		}
+	}
+	return nil
+}
+
+func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name string) error {
+	key, err := events.ParseKey(name)
+	if err != nil {
+		return fmt.Errorf("key in memory: %w", err)
+	}
+	t, err := e.touch(ctx, b, p, key)
+	if err != nil || t.changed || t.state.RulesVersion == e.cfg.Rules.LaneVersion(key.Lane()) {
+		return err // already viewed by the current rules
+	}
+	st, after := e.cfg.Rules.Assess(key, t.state.Evidence)
+	t.at = int64(st.LastSeenAt)
+	// What the old rules said of discrepancies is not known any more; all are
+	// written again, and those of the other types are tombstoned.
+	t.before = nil
+	for _, typ := range events.DiscrepancyTypes() {
+		if slices.Contains(t.state.Open, string(typ)) {
+			t.before = append(t.before, events.Discrepancy{Key: key, Type: typ})
+		}
+	}
+	t.schedule = true
+	if err := e.transition(b, t, st, "rule_change", "", ""); err != nil {
+		return err
+	}
+	t.state, t.after, t.changed = st, after, true
+	return nil
+}

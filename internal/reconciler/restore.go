@@ -1,0 +1,212 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/stream"
+)
+
+// tail is how much of the end of a position partition is read first: the
+// latest position is nearly always there, however long ago the topic was
+// compacted.
+const tail = 256
+
+// Restore reads one partition back from the reconciler's own topics and
+// verifies it: the number and the digest of the states must be those of the
+// position, after one more full read if they are not. A partition that is
+// still in memory and whose position did not move is used as it is. It returns
+// the next offset of each input. Loss is stream.ErrLoss.
+func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed map[string]int64) (map[string]int64, error) {
+	t := e.cfg.Topics
+	// The ends are captured before anything is read; the caller has fetched
+	// stable offsets, so no older member's transaction can commit after that.
+	ends, err := log.Ends(ctx, n, append(t.Inputs(), t.ReconcilerPosition, t.OrderState, t.CustomerState)...)
+	if err != nil {
+		return nil, fmt.Errorf("restore partition %d: %w", n, err)
+	}
+	pos, found, err := e.readPosition(ctx, n, log, ends[t.ReconcilerPosition])
+	if err != nil {
+		return nil, fmt.Errorf("restore partition %d: position: %w", n, err)
+	}
+	p := e.parts[n]
+	reused := p != nil && found && sameAs(p, pos)
+	if !reused {
+		if p, err = e.readStates(ctx, n, log, ends, pos, found); err != nil {
+			return nil, fmt.Errorf("restore partition %d: %w", n, err)
+		}
+	}
+	p.revoked = false
+	if err := start(p, pos, found, ends, t.Inputs()); err != nil {
+		return nil, fmt.Errorf("restore partition %d: %w", n, err)
+	}
+	e.parts[n] = p
+	e.cfg.Observer.Restored(n, int64(len(p.states)), reused)
+	next := make(map[string]int64, len(p.next))
+	for topic, offset := range p.next {
+		next[topic] = offset
+	}
+	return next, nil
+}
+
+// Revoke marks partitions as not ours: no record of them is joined any more.
+// Their memory is kept until another member is known to have written, which the
+// position tells at the next Restore.
+func (e *Engine) Revoke(partitions []int32) {
+	for _, n := range partitions {
+		if p := e.parts[n]; p != nil {
+			p.revoked = true
+		}
+	}
+	e.batch = nil
+}
+
+// Drop frees the memory of revoked partitions.
+func (e *Engine) Drop() {
+	for n, p := range e.parts {
+		if p.revoked {
+			delete(e.parts, n)
+		}
+	}
+}
+
+// sameAs reports whether memory is what the position describes.
+func sameAs(p *partition, pos events.Position) bool {
+	if int64(len(p.states)) != pos.States || p.digest.String() != pos.Digest || len(pos.Next) != len(p.next) {
+		return false
+	}
+	for _, in := range pos.Next {
+		if p.next[in.Topic] != in.Offset {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) readPosition(ctx context.Context, n int32, log stream.Log, r stream.Range) (pos events.Position, found bool, err error) {
+	read := func(from int64) error {
+		return log.Read(ctx, e.cfg.Topics.ReconcilerPosition, n, from, r.End, true, func(rec stream.Record) error {
+			if string(rec.Key) != positionKey(n) || rec.Value == nil {
+				return nil
+			}
+			got, err := e.cfg.Codec.DecodePosition(ctx, rec.Value)
+			if err != nil {
+				return fmt.Errorf("offset %d: %w", rec.Offset, ownRecord(err))
+			}
+			pos, found = got, true
+			return nil
+		})
+	}
+	if err := read(max(r.Start, r.End-tail)); err != nil {
+		return events.Position{}, false, err
+	}
+	if !found && r.End-tail > r.Start {
+		err = read(r.Start)
+	}
+	return pos, found, err
+}
+
+// readStates reads the live states and checks them against the position, twice
+// if need be: the first read may have raced the log cleaner.
+func (e *Engine) readStates(ctx context.Context, n int32, log stream.Log, ends map[string]stream.Range, pos events.Position, found bool) (*partition, error) {
+	for attempt := 0; ; attempt++ {
+		p, err := e.readOnce(ctx, n, log, ends)
+		if err != nil {
+			return nil, err
+		}
+		err = e.verify(p, pos, found)
+		if err == nil || attempt == 1 {
+			return p, err
+		}
+	}
+}
+
+func (e *Engine) verify(p *partition, pos events.Position, found bool) error {
+	switch {
+	case !found && len(p.states) == 0:
+		return nil
+	case !e.cfg.VerifyDigest:
+		return nil
+	case !found:
+		return fmt.Errorf("%d states but no position: %w", len(p.states), stream.ErrLoss)
+	case int64(len(p.states)) != pos.States:
+		return fmt.Errorf("%d states, the position counts %d: %w", len(p.states), pos.States, stream.ErrLoss)
+	case p.digest.String() != pos.Digest:
+		return fmt.Errorf("digest of %d states is %s, the position has %s: %w", len(p.states), p.digest, pos.Digest, stream.ErrLoss)
+	}
+	return nil
+}
+
+func (e *Engine) readOnce(ctx context.Context, n int32, log stream.Log, ends map[string]stream.Range) (*partition, error) {
+	p := &partition{number: n, states: map[string]entry{}, next: map[string]int64{}, hints: map[string]events.Millis{}}
+	for _, topic := range []string{e.cfg.Topics.OrderState, e.cfg.Topics.CustomerState} {
+		r := ends[topic]
+		err := log.Read(ctx, topic, n, r.Start, r.End, true, func(rec stream.Record) error { return e.take(p, rec) })
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", topic, err)
+		}
+	}
+	for name, en := range p.states {
+		key, err := events.ParseKey(name)
+		if err != nil {
+			return nil, fmt.Errorf("state key: %w", ownRecord(err))
+		}
+		st, err := e.decodeState(ctx, key, en.value)
+		if err != nil {
+			return nil, fmt.Errorf("state %s: %w", name, ownRecord(err))
+		}
+		p.digest = p.digest.add(hashRecord(name, en.value))
+		if st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
+			p.outdated = append(p.outdated, name)
+		}
+	}
+	slices.Sort(p.outdated)
+	return p, nil
+}
+
+// take keeps the latest value of a key.
+func (e *Engine) take(p *partition, rec stream.Record) error {
+	if rec.Value == nil {
+		delete(p.states, string(rec.Key))
+		return nil
+	}
+	chain, _ := rec.Header(HeaderChain)
+	p.states[string(rec.Key)] = entry{value: append([]byte(nil), rec.Value...), chain: string(chain)}
+	return nil
+}
+
+// ownRecord marks an undecodable record of our own topics as loss, unless the
+// registry just does not answer.
+func ownRecord(err error) error {
+	if errors.Is(err, codec.ErrSchemaUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, stream.ErrLoss)
+}
+
+// start sets where each input goes on, and refuses to skip what is gone.
+func start(p *partition, pos events.Position, found bool, ends map[string]stream.Range, inputs []string) error {
+	at := map[string]int64{}
+	for _, in := range pos.Next {
+		at[in.Topic] = in.Offset
+	}
+	for _, topic := range inputs {
+		r := ends[topic]
+		next, known := at[topic]
+		if !found || !known {
+			next = r.Start
+		}
+		switch {
+		case next < r.Start:
+			return fmt.Errorf("%s: offsets %d to %d were removed unread: %w", topic, next, r.Start-1, stream.ErrLoss)
+		case next > r.End:
+			return fmt.Errorf("%s: the position is at %d, beyond the end of the log at %d: %w", topic, next, r.End, stream.ErrLoss)
+		}
+		p.next[topic] = next
+	}
+	return nil
+}

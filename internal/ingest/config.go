@@ -37,8 +37,9 @@ type Media uint8
 const (
 	// MediaJSON: exactly one Content-Type, application/json, parameters allowed.
 	MediaJSON Media = iota
-	// MediaForm: none or application/x-www-form-urlencoded; the body may be empty.
-	MediaForm
+	// MediaAny: at most one Content-Type, which the parser judges; the body may
+	// be empty. For callbacks whose content type no document names.
+	MediaAny
 )
 
 // Route is one account whose deliveries are taken.

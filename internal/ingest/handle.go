@@ -130,7 +130,7 @@ func (s *Server) receive(req Request, media Media, most int64) (body []byte, rel
 			return nil, nil, s.refuseBody(err), false
 		}
 	}
-	if len(body) == 0 && media != MediaForm {
+	if len(body) == 0 && media != MediaAny {
 		release()
 		return nil, nil, refuse(http.StatusBadRequest, reasonEmpty), false
 	}
@@ -140,16 +140,12 @@ func (s *Server) receive(req Request, media Media, most int64) (body []byte, rel
 // takes reports whether the Content-Type headers of a request are what the
 // route reads. Exactly one header: two could be read two ways.
 func (m Media) takes(headers []string) bool {
-	if len(headers) == 0 {
-		return m == MediaForm
+	if m == MediaAny {
+		return len(headers) <= 1
 	}
-	if len(headers) > 1 {
+	if len(headers) != 1 {
 		return false
 	}
 	kind, _, _ := strings.Cut(headers[0], ";")
-	kind = strings.ToLower(strings.TrimSpace(kind))
-	if m == MediaForm {
-		return kind == contentTypeForm
-	}
-	return kind == contentTypeJSON
+	return strings.EqualFold(strings.TrimSpace(kind), contentTypeJSON)
 }

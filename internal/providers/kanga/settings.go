@@ -86,9 +86,9 @@ func apiFaults(api providers.API, policy providers.Policy) []string {
 	}
 	hasKey := api.PrivateKey != "" || api.PrivateKeyFile != ""
 	switch {
-	case api.PublicKey == "" && hasKey:
-		faults = append(faults, "api.public_key: must be set beside api.private_key")
-	case api.PublicKey != "" && !hasKey:
+	case api.PublicKey == "":
+		faults = append(faults, "api.public_key: must be set, callbacks are hints and only the API says what happened")
+	case !hasKey:
 		faults = append(faults, "api.private_key: must be set beside api.public_key")
 	}
 	if api.PrivateKey != "" {

@@ -60,7 +60,7 @@ func (c *Client) login(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if err := httpx.StatusError(op, status, header, c.now()); err != nil {
-		return "", err
+		return "", refusedLogin(err)
 	}
 	d, err := data(answer, jsonx.Object)
 	if err != nil {
@@ -71,6 +71,16 @@ func (c *Client) login(ctx context.Context) (string, error) {
 		return "", malformed(op, status, errToken)
 	}
 	return token, nil
+}
+
+// refusedLogin keeps a login's 400 or 404 from being read as "no such
+// operation": they say that the account's credentials are not known.
+func refusedLogin(err error) error {
+	var call *providers.CallError
+	if errors.As(err, &call) && (call.Outcome == events.OutcomeNotFound || call.Outcome == events.OutcomeRejected) {
+		call.Outcome = events.OutcomeUnauthorized
+	}
+	return err
 }
 
 // call makes one authorised request. After a 401 it logs in once more and

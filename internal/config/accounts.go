@@ -30,14 +30,13 @@ func (c Config) checkAccounts(fs *faults, ps []providers.Provider, pol providers
 			fs.check(false, path+".provider", "must be one of "+strings.Join(names, ", "), string(a.Provider))
 			continue
 		}
-		a.Webhook.URL = c.WebhookURL(a)
-		askProvider(fs, ps[j], a, pol, path)
+		askProvider(fs, ps[j], a, pol, path, c.WebhookURL(a))
 	}
 }
 
 // askProvider adds the provider's faults and refuses a route that nothing
 // verifies where nobody wrote that it is meant so.
-func askProvider(fs *faults, p providers.Provider, a providers.Account, pol providers.Policy, path string) {
+func askProvider(fs *faults, p providers.Provider, a providers.Account, pol providers.Policy, path, webhookURL string) {
 	before := len(*fs)
 	if p.Validate != nil {
 		for _, text := range p.Validate(a, pol) {
@@ -51,12 +50,15 @@ func askProvider(fs *faults, p providers.Provider, a providers.Account, pol prov
 	}
 	const hint = "hint"
 	fs.check(a.Webhook.Trust == "" || a.Webhook.Trust == hint, path+".webhook.trust", `must be absent or "hint"`, a.Webhook.Trust)
-	if len(*fs) > before || p.Open == nil {
+	clean := len(*fs) == before
+	if p.Open == nil {
 		return
 	}
-	// An error of Open is the caller's to report when it opens for itself.
-	caps, err := p.Open(a, providers.Env{Now: func() time.Time { return time.Time{} }, WebhookURL: a.Webhook.URL})
-	if err == nil && caps.Webhook != nil && !caps.Authenticated && a.Webhook.Trust != hint {
+	caps, err := p.Open(a, providers.Env{Now: func() time.Time { return time.Time{} }, WebhookURL: webhookURL})
+	switch {
+	case err != nil && clean: // else it repeats the faults above
+		fs.add(path, "%v", err)
+	case err == nil && caps.Webhook != nil && !caps.Authenticated && a.Webhook.Trust != hint:
 		fs.add(path+".webhook", `nothing verifies this route: configure a verifier, or write trust: hint to accept its deliveries as hints`)
 	}
 }

@@ -146,10 +146,13 @@ type Hint struct {
 
 // Poller configures the program that asks the providers.
 type Poller struct {
-	Group       string        `koanf:"group" yaml:"group"`
-	InstanceID  string        `koanf:"instance_id" yaml:"instance_id"`
-	AdminListen string        `koanf:"admin_listen" yaml:"admin_listen"`
-	Drain       time.Duration `koanf:"drain" yaml:"drain"` // calls in flight at SIGTERM
+	Group       string `koanf:"group" yaml:"group"`
+	InstanceID  string `koanf:"instance_id" yaml:"instance_id"`
+	AdminListen string `koanf:"admin_listen" yaml:"admin_listen"`
+	// Concurrency is how many calls a lane without nonces has at once.
+	Concurrency int           `koanf:"concurrency" yaml:"concurrency"`
+	CallTimeout time.Duration `koanf:"call_timeout" yaml:"call_timeout"` // of one call to a provider
+	Drain       time.Duration `koanf:"drain" yaml:"drain"`               // calls in flight at SIGTERM
 }
 
 // Guarantee names how the reconciler writes.
@@ -216,7 +219,10 @@ func Default() Config {
 			Drain:           25 * time.Second, // below the 30 s grace period of Kubernetes
 			Hint:            Hint{PerOrder: time.Minute, Rate: 10, Burst: 100},
 		},
-		Poller: Poller{Group: "ramp-poller", AdminListen: "127.0.0.1:9091", Drain: 25 * time.Second},
+		Poller: Poller{
+			Group: "ramp-poller", AdminListen: "127.0.0.1:9091",
+			Concurrency: 8, CallTimeout: 15 * time.Second, Drain: 25 * time.Second,
+		},
 		Reconciler: Reconciler{
 			Group: "ramp-reconciler", AdminListen: "127.0.0.1:9092",
 			Guarantee: ExactlyOnce, MaxBatch: 1000, TransactionTimeout: 30 * time.Second,

@@ -141,6 +141,8 @@ func (c Config) checkPoller(fs *faults) {
 	checkListeners(fs, "poller", "", p.AdminListen)
 	checkGroup(fs, "poller", p.Group)
 	checkInstance(fs, "poller.instance_id", p.InstanceID)
+	fs.check(p.Concurrency >= 1 && p.Concurrency <= 1000, "poller.concurrency", "must be 1 to 1000", p.Concurrency)
+	between(fs, "poller.call_timeout", p.CallTimeout, time.Second, 2*time.Minute)
 	between(fs, "poller.drain", p.Drain, 0, 10*time.Minute)
 	fs.check(p.Group != c.Reconciler.Group, "poller.group", "must differ from reconciler.group", p.Group)
 }

@@ -23,6 +23,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(resp.Body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// net/http lets a chunked body win over a Content-Length beside it and
+		// hides the latter. What a proxy may have taken for the rest of this
+		// body must not become a request of its own.
+		h.Set("Connection", "close")
+	}
 	if resp.Close {
 		h.Set("Connection", "close")
 		// net/http would read up to 256 KiB more of a chunked body before it

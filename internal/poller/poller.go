@@ -57,6 +57,7 @@ type Poller struct {
 	next    time.Time     // of the next step without an input
 	changed chan struct{} // closed by every step, then replaced
 	running bool
+	stopped bool    // Run has returned: nothing is performed any more
 	backlog []Input // until Run
 	offset  time.Duration
 
@@ -142,8 +143,11 @@ func (p *Poller) Run(ctx context.Context, session Session) error {
 	endLoops()
 	p.drain(ctx, err)
 	endCalls()
-	p.work.Wait()
 	wg.Wait()
+	p.work.Wait()
+	p.mu.Lock()
+	p.stopped = true
+	p.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("poller: %w", err)
 	}
@@ -185,6 +189,9 @@ func (p *Poller) step(in ...Input) {
 	p.next = next
 	close(p.changed)
 	p.changed = make(chan struct{})
+	if p.stopped {
+		return
+	}
 	for _, e := range effects {
 		p.work.Go(func() { p.step(p.perform(e)) })
 	}
@@ -198,7 +205,7 @@ func (p *Poller) step(in ...Input) {
 func (p *Poller) await(ctx context.Context, cond func() bool) bool {
 	for {
 		p.mu.Lock()
-		ok, changed := !p.running || cond(), p.changed
+		ok, changed := !p.running || p.stopped || cond(), p.changed
 		p.mu.Unlock()
 		if ok {
 			return true

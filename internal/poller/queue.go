@@ -51,7 +51,7 @@ func (t *task) answered() bool {
 	case t.GiveUp:
 		return t.gaveUp
 	case t.Cause == events.CauseHint:
-		return t.lastCall > t.HintAt
+		return t.lastCall != 0 && t.lastCall >= t.HintAt
 	}
 	return t.lastCall != 0 && t.lastCall >= t.DueAt
 }

@@ -1,0 +1,272 @@
+package poller_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"rampstream/internal/events"
+	"rampstream/internal/poller"
+	"rampstream/internal/providers"
+)
+
+func TestStep_newOrderAmongUnpollable(t *testing.T) {
+	notFound := func(a poller.Ask) (providers.Answer, *providers.CallError) {
+		return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeNotFound, HTTPStatus: 404}
+	}
+	for _, tc := range []struct {
+		name  string
+		since time.Duration // of the unpollable orders' status
+		hints int
+	}{
+		{"old orders", -48 * time.Hour, 0},
+		{"young orders", -6 * time.Minute, 0},
+		{"old orders and a flood of hints", -48 * time.Hour, 500},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, poller.Settings{}, account())
+			w.answer = notFound
+			w.onResult = reschedule(30 * time.Second)
+			var tasks []events.CheckTask
+			for i := range 10_000 {
+				tasks = append(tasks, known(fmt.Sprintf("stuck-%d", i), tc.since, -time.Minute))
+			}
+			w.assign(tasks)
+			w.run(time.Hour) // young ones were all asked once by then
+			for i := range tc.hints {
+				h := hinted(fmt.Sprintf("stuck-%d", i), time.Hour, true)
+				w.step(schedule(h))
+			}
+			w.run(time.Second)
+			due := time.Hour + 2*time.Second
+			w.step(schedule(known("new", due-30*time.Second, due)))
+			w.run(10 * time.Second)
+			calls := w.callsOf("new")
+			if len(calls) == 0 {
+				t.Fatal("the new order was never asked about")
+			}
+			const tick = 200 * time.Millisecond
+			if late := calls[0].at.Sub(epoch.Add(due)); late > 2*tick+10*time.Millisecond {
+				t.Errorf("first call %s after it was due; want within a budget tick (and the wait for the token)", late)
+			}
+		})
+	}
+}
+
+func TestStep_newOrdersStarveNobody(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	w.onResult = reschedule(24 * time.Hour)
+	tasks := []events.CheckTask{known("old", -48*time.Hour, -time.Hour), known("young", -5*time.Minute, -time.Minute)}
+	for i := range 5000 {
+		tasks = append(tasks, known(fmt.Sprintf("new-%d", i), -time.Minute, -30*time.Second))
+	}
+	w.assign(tasks)
+	w.run(time.Minute)
+	for _, id := range []string{"old", "young"} {
+		if len(w.callsOf(id)) == 0 {
+			t.Errorf("%s was not asked about within a minute of %d calls for new orders", id, len(w.calls))
+		}
+	}
+}
+
+func TestStep_oldestFirst(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account(serialLike))
+	w.assign([]events.CheckTask{
+		known("b", -48*time.Hour, -time.Hour), known("c", -48*time.Hour, -time.Minute), known("a", -48*time.Hour, -2*time.Hour),
+	})
+	w.run(10 * time.Second)
+	var got []string
+	for _, c := range w.calls {
+		got = append(got, c.ask.Question.Key.ID)
+	}
+	if fmt.Sprint(got) != "[a b c]" {
+		t.Errorf("order of calls = %v; want the longest overdue first", got)
+	}
+}
+
+func serialLike(a *poller.Account) { a.Poll.Rate, a.Poll.Burst = 1, 1 }
+
+func TestStep_hints(t *testing.T) {
+	t.Run("a known order is asked within two seconds", func(t *testing.T) {
+		w := newWorld(t, poller.Settings{}, account())
+		w.assign([]events.CheckTask{known("o", -48*time.Hour, 10*time.Hour)})
+		w.run(10 * time.Second)
+		w.step(schedule(hinted("o", 10*time.Second, true)))
+		w.run(2 * time.Second)
+		if len(w.calls) != 1 || w.calls[0].ask.Cause != events.CauseHint {
+			t.Fatalf("calls = %+v; want one, caused by the hint", w.calls)
+		}
+	})
+	t.Run("one that our last call has answered is skipped", func(t *testing.T) {
+		w := newWorld(t, poller.Settings{}, account())
+		w.assign([]events.CheckTask{known("o", -48*time.Hour, 0)})
+		w.run(10 * time.Second)
+		if len(w.calls) != 1 {
+			t.Fatalf("calls = %d; want the scheduled one", len(w.calls))
+		}
+		w.step(schedule(hinted("o", -time.Second, true)))
+		w.run(30 * time.Second)
+		if len(w.calls) != 1 {
+			t.Errorf("calls = %d after a hint from before the last call; want 1", len(w.calls))
+		}
+	})
+	t.Run("one during a call asks again", func(t *testing.T) {
+		w := newWorld(t, poller.Settings{}, account())
+		w.latency = 5 * time.Second
+		w.assign([]events.CheckTask{known("o", -48*time.Hour, 0)})
+		w.run(2 * time.Second)
+		w.step(schedule(hinted("o", 2*time.Second, true)))
+		w.run(20 * time.Second)
+		if len(w.calls) != 2 {
+			t.Errorf("calls = %d; want the scheduled one and one for the hint", len(w.calls))
+		}
+	})
+	t.Run("a flood takes no scheduled turn away", func(t *testing.T) {
+		w := newWorld(t, poller.Settings{}, account())
+		var tasks []events.CheckTask
+		for i := range 200 {
+			tasks = append(tasks, known(fmt.Sprintf("o-%d", i), -48*time.Hour, 20*time.Second))
+		}
+		w.assign(tasks)
+		for i := range 200 {
+			w.step(schedule(hinted(fmt.Sprintf("o-%d", i), 0, true)))
+		}
+		w.run(90 * time.Second)
+		if got := len(w.calls); got < 200 {
+			t.Errorf("calls = %d in 90 s at 5/s; want all 200: each order had its planned turn", got)
+		}
+	})
+	t.Run("unknown ids", func(t *testing.T) {
+		for _, tc := range []struct {
+			name string
+			mode string
+			want int
+		}{{"check", "", 1}, {"ignore", "ignore", 0}} {
+			w := newWorld(t, poller.Settings{}, account(func(a *poller.Account) { a.Poll.UnknownHints = tc.mode }))
+			w.assign(nil)
+			w.step(schedule(hinted("never-heard-of", 0, false)))
+			w.run(5 * time.Second)
+			if len(w.calls) != tc.want {
+				t.Errorf("unknown_hints %q: calls = %d, want %d", tc.mode, len(w.calls), tc.want)
+			}
+		}
+	})
+	t.Run("unknown ids are capped and counted", func(t *testing.T) {
+		w := newWorld(t, poller.Settings{}, account())
+		w.assign(nil)
+		for i := range 1500 {
+			w.step(schedule(hinted(fmt.Sprintf("forged-%d", i), 0, false)))
+		}
+		s := w.lane(lane)
+		if s.Unknown != 1000 || s.Dropped != 500 {
+			t.Errorf("unknown = %d, dropped = %d; want 1000 and 500", s.Unknown, s.Dropped)
+		}
+		w.run(time.Minute)
+		if n := len(w.calls); n > 31 {
+			t.Errorf("calls = %d in a minute; the hint budget is 0.5/s", n)
+		}
+	})
+}
+
+func TestStep_heldUntilTheReconcilerSpeaks(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	w.assign([]events.CheckTask{known("o", -time.Hour, 0)})
+	w.run(50 * time.Second)
+	if len(w.calls) != 1 || w.lane(lane).Held != 1 {
+		t.Fatalf("calls = %d, held = %d; want 1 and 1", len(w.calls), w.lane(lane).Held)
+	}
+	w.run(30 * time.Second)
+	if len(w.calls) != 2 {
+		t.Fatalf("calls = %d after the re-ask timeout; want 2", len(w.calls))
+	}
+	w.run(110 * time.Second)
+	if len(w.calls) != 2 {
+		t.Fatalf("calls = %d; want the second wait to be twice as long", len(w.calls))
+	}
+	w.step(gone("o"))
+	w.run(24 * time.Hour)
+	if len(w.calls) != 2 || w.lane(lane).Tasks != 0 {
+		t.Errorf("calls = %d, tasks = %d after the tombstone; want 2 and 0", len(w.calls), w.lane(lane).Tasks)
+	}
+}
+
+// The reconciler's next task may be read before Kafka's acknowledgement of the
+// answer that caused it has come back.
+func TestStep_nextTaskOvertakesTheAcknowledgement(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	w.assign([]events.CheckTask{known("o", -time.Hour, 0)})
+	w.publish = func(p poller.Publish) error {
+		w.in(time.Millisecond, schedule(known("o", -time.Hour, 20*time.Second)))
+		return nil
+	}
+	w.run(25 * time.Second)
+	if len(w.calls) != 2 {
+		t.Errorf("calls = %d; want the next one at its due time, not after the re-ask timeout", len(w.calls))
+	}
+}
+
+func TestStep_giveUp(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	give := known("o", -720*time.Hour, 0)
+	give.GiveUp = true
+	w.assign([]events.CheckTask{give})
+	w.run(time.Second)
+	if len(w.calls) != 0 || len(w.published) != 1 || w.published[0].Outcome != events.OutcomeGaveUp {
+		t.Fatalf("calls %d, published %+v; want no call and one gave_up", len(w.calls), w.published)
+	}
+	w.step(schedule(give)) // the reconciler said so twice
+	w.run(30 * time.Second)
+	if len(w.published) != 1 {
+		t.Errorf("published = %d; want one gave_up", len(w.published))
+	}
+}
+
+func TestStep_unconfiguredLane(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	stranger := events.CheckTask{Key: events.Key{Provider: "kado", Account: "gone", ID: "1"}, DueAt: at(0), Known: true}
+	customer := events.CheckTask{Key: events.Key{Provider: "kanga", Account: "acme", Kind: events.Customer, ID: "1"}, DueAt: at(0), Known: true}
+	w.assign([]events.CheckTask{stranger, customer})
+	w.run(time.Hour)
+	if len(w.calls) != 0 {
+		t.Errorf("calls = %d; want none", len(w.calls))
+	}
+	if s := w.lane("kado/gone"); s.Parked != 1 || s.Configured {
+		t.Errorf("unconfigured account: %+v; want one parked task", s)
+	}
+	if s := w.lane(lane); s.Parked != 1 {
+		t.Errorf("parked = %d; want the customer that the provider cannot be asked about", s.Parked)
+	}
+}
+
+func TestStep_sameInputsSameEffects(t *testing.T) {
+	run := func() []string {
+		w := newWorld(t, poller.Settings{}, account(serial, sweeping), account(func(a *poller.Account) { a.Provider = "kuna" }))
+		w.page = func(poller.ReadPage) (providers.Page, *providers.CallError) {
+			return providers.Page{Answers: []providers.Answer{{Key: key("swept"), StatusRaw: "NEW"}}}, nil
+		}
+		w.onResult = reschedule(7 * time.Second)
+		var tasks []events.CheckTask
+		for i := range 50 {
+			tasks = append(tasks, known(fmt.Sprintf("o-%d", i), -time.Hour, time.Duration(i%7)*time.Second))
+		}
+		w.assign(tasks)
+		n := 0
+		w.answer = func(a poller.Ask) (providers.Answer, *providers.CallError) {
+			if n++; n%11 == 0 {
+				return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeRateLimited}
+			}
+			return providers.Answer{Key: a.Question.Key, StatusRaw: "NEW"}, nil
+		}
+		w.run(5 * time.Minute)
+		return w.trace
+	}
+	a, b := run(), run()
+	if len(a) != len(b) || len(a) < 100 {
+		t.Fatalf("effects = %d and %d; want the same, and many", len(a), len(b))
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			t.Fatalf("effect %d = %s, then %s", i, a[i], b[i])
+		}
+	}
+}

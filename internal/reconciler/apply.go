@@ -18,7 +18,8 @@ const (
 	ClassUndecodable    = "UNDECODABLE"
 	ClassWrongRecord    = "WRONG_RECORD" // another record type, or a key that the value contradicts
 	ClassPanic          = "PANIC"
-	ClassTooLarge       = "TOO_LARGE" // an output of it exceeds what a topic allows
+	ClassTooLarge       = "TOO_LARGE"  // an output of it exceeds what a topic allows
+	ClassUnwritable     = "UNWRITABLE" // an output of it would break the contract
 )
 
 // observation is one decoded input record.
@@ -186,7 +187,7 @@ func (e *Engine) transition(b *Batch, t *touched, st events.State, reason, cause
 	}
 	value, err := e.cfg.Codec.EncodeState(st)
 	if err != nil {
-		return fmt.Errorf("encode state %s: %w", t.key, err)
+		return &unwritable{t.cause, fmt.Errorf("encode state %s: %w", t.key, err)}
 	}
 	after := events.Digest("state", string(codec.Body(value)))
 	tr := events.Transition{
@@ -199,7 +200,7 @@ func (e *Engine) transition(b *Batch, t *touched, st events.State, reason, cause
 	}
 	record, err := e.cfg.Codec.EncodeTransition(tr)
 	if err != nil {
-		return fmt.Errorf("encode transition of %s: %w", t.key, err)
+		return &unwritable{t.cause, fmt.Errorf("encode transition of %s: %w", t.key, err)}
 	}
 	b.emit(stream.Record{
 		Topic: e.cfg.Topics.Transition, Partition: t.partition, Key: []byte(t.key.String()), Value: record,

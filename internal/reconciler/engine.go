@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -137,6 +138,29 @@ func (e *Engine) Step(ctx context.Context, records []stream.Record, rest bool) (
 	if e.batch != nil {
 		panic("reconciler: Step before Accept or Rollback of the last batch")
 	}
+	for {
+		b, err := e.step(ctx, records, rest)
+		var bad *unwritable
+		// A record whose outputs break the contract is set aside; the others of
+		// the batch are joined again without it.
+		if errors.As(err, &bad) && bad.cause.topic != "" && e.poison[bad.cause] == "" {
+			e.poison[bad.cause] = ClassUnwritable
+			continue
+		}
+		return b, err
+	}
+}
+
+// unwritable is an output that the contract forbids, and the record behind it.
+type unwritable struct {
+	cause coordinate
+	err   error
+}
+
+func (u *unwritable) Error() string { return u.err.Error() }
+func (u *unwritable) Unwrap() error { return u.err }
+
+func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
 	b := &Batch{touched: map[string]*touched{}, parts: map[int32]*overlay{}}
 	for _, r := range records {
 		if err := e.apply(ctx, b, r); err != nil {
@@ -285,12 +309,12 @@ func (e *Engine) finish(ctx context.Context, b *Batch) error {
 	slices.Sort(keys)
 	for _, k := range keys {
 		if err := e.sideOutputs(b, b.touched[k]); err != nil {
-			return err
+			return &unwritable{b.touched[k].cause, err}
 		}
 	}
 	for _, k := range keys {
 		if err := e.stateOutput(b, k, b.touched[k]); err != nil {
-			return err
+			return &unwritable{b.touched[k].cause, err}
 		}
 	}
 	numbers := make([]int32, 0, len(b.parts))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,31 +60,56 @@ func (h *health) drain() {
 	h.draining = true
 }
 
-func (h *health) check(now time.Time, margin time.Duration) error {
+func (h *health) drained(context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case h.draining:
+	if h.draining {
 		return errors.New("draining")
-	case h.offset.Abs() > margin && now.Sub(h.offsetAt).Abs() < knownFor:
-		return fmt.Errorf("clock: %v away from the broker's, more than %v", h.offset.Round(time.Millisecond), margin)
-	case !h.refusedAt.IsZero() && now.Sub(h.refusedAt).Abs() < knownFor:
-		return errors.New("kafka: the platform refused the last record")
 	}
 	return nil
 }
 
-// Ready says whether requests should come here: nil, or the name of the check
-// that failed and its finding. Its checks are draining, clock and kafka.
-func (s *Server) Ready(ctx context.Context) error {
-	if err := s.health.check(s.now(), s.cfg.Limits.ClockMargin); err != nil {
-		return err
-	}
-	if s.deps.Healthy == nil {
-		return nil
-	}
-	if err := s.deps.Healthy(ctx); err != nil {
-		return fmt.Errorf("kafka: %w", err)
+func (h *health) clock(now time.Time, margin time.Duration) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.offset.Abs() > margin && now.Sub(h.offsetAt).Abs() < knownFor {
+		return fmt.Errorf("%v away from the broker's clock, more than %v", h.offset.Round(time.Millisecond), margin)
 	}
 	return nil
+}
+
+func (h *health) refused(now time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.refusedAt.IsZero() && now.Sub(h.refusedAt).Abs() < knownFor {
+		return errors.New("the platform refused the last record")
+	}
+	return nil
+}
+
+// Checks are the readiness checks by name: draining, clock and kafka.
+func (s *Server) Checks() map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"draining": s.health.drained,
+		"clock":    func(context.Context) error { return s.health.clock(s.now(), s.cfg.Limits.ClockMargin) },
+		"kafka": func(ctx context.Context) error {
+			if err := s.health.refused(s.now()); err != nil || s.deps.Healthy == nil {
+				return err
+			}
+			return s.deps.Healthy(ctx)
+		},
+	}
+}
+
+// Ready says whether requests should come here: nil, or the names of the
+// checks that failed and what they found.
+func (s *Server) Ready(ctx context.Context) error {
+	var failed []error
+	checks := s.Checks()
+	for _, name := range slices.Sorted(maps.Keys(checks)) {
+		if err := checks[name](ctx); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(failed...)
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/oklog/run"
 )
@@ -47,20 +46,28 @@ func (s *Server) HTTPServer() *http.Server {
 // port is a fault of the start, not of a goroutine.
 type Listeners struct {
 	Public net.Listener
-	TLS    *tls.Config  // nil serves plain HTTP/1.1, behind a proxy that ends TLS
-	Admin  net.Listener // nil for none
-	// AdminHandler is metrics and health: nothing of it is on Public.
-	AdminHandler http.Handler
+	TLS    *tls.Config // nil serves plain HTTP/1.1, behind a proxy that ends TLS
+	// Admin is metrics and health on a listener of its own, nil for none:
+	// nothing of it is on Public.
+	Admin Actor
+}
+
+// An Actor runs until it is interrupted (telemetry.Admin).
+type Actor interface {
+	// Execute returns nil after Interrupt.
+	Execute() error
+	// Interrupt may be called twice and without Execute.
+	Interrupt(error)
 }
 
 // Run serves until ctx is done. Then it is no longer ready, stops accepting,
 // waits up to Limits.Drain for requests in flight, each of which waits for its
-// acknowledgement, and closes the admin listener last: whoever probes sees the
-// drain. nil means that every accepted request was answered.
+// acknowledgement, and interrupts Admin last: whoever probes sees the drain.
+// nil means that every accepted request was answered.
 //
-//	ctx ----done----> drain public ---> close admin ---> return
+//	ctx ----done----> drain public ---> interrupt Admin ---> return
 //	public.Serve --fails--^
-//	admin.Serve ---fails--^
+//	Admin.Execute -fails--^
 func (s *Server) Run(ctx context.Context, l Listeners) error {
 	var g run.Group
 	ctx, stop := context.WithCancel(ctx)
@@ -81,13 +88,7 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 		drainErr = s.drain(srv)
 	})
 	if l.Admin != nil {
-		admin := &http.Server{Handler: l.AdminHandler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: s.errorLog()}
-		g.Add(func() error {
-			if err := admin.Serve(l.Admin); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("ingest: serve admin: %w", err)
-			}
-			return nil
-		}, func(error) { _ = admin.Close() })
+		g.Add(l.Admin.Execute, l.Admin.Interrupt) // after the drain: interrupts are in order
 	}
 	s.started(l.Public)
 	err := g.Run()

@@ -113,6 +113,9 @@ func (c Config) checkSecrets(fs *faults, pol providers.Policy) {
 	first := map[[sha256.Size]byte]credential{}
 	for _, cr := range c.credentials() {
 		s := cr.secret.Reveal()
+		if slices.ContainsFunc(*fs, func(f fault) bool { return f.path == cr.path }) {
+			continue // its provider has said what is wrong with it
+		}
 		switch {
 		case s == "":
 			fs.add(cr.path, "must not be empty")

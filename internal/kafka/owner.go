@@ -1,0 +1,175 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/stream"
+)
+
+// GroupOptions are those of a session that owns partitions and commits nothing.
+type GroupOptions struct {
+	Group      string
+	InstanceID string // static member when not empty
+	Topics     []string
+	// Committed hides aborted records and waits for open transactions.
+	Committed bool
+	// SessionTimeout (45s), HeartbeatInterval (3s), RebalanceTimeout (60s).
+	SessionTimeout, HeartbeatInterval, RebalanceTimeout time.Duration
+	LeaveOnClose                                        bool
+}
+
+// Group owns partitions through membership alone: no offset is ever committed,
+// every assignment starts where the table's Restore says. Lease may be called
+// concurrently; the other methods are for one goroutine.
+type Group struct {
+	*session
+	lease lease
+}
+
+// OpenGroup checks the topics and joins the group.
+func OpenGroup(ctx context.Context, cfg Config, opts GroupOptions, table stream.Table) (*Group, error) {
+	s, err := newSession(cfg, membership{
+		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Topics, Committed: opts.Committed,
+		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
+		LeaveOnClose: opts.LeaveOnClose,
+	}, table)
+	if err != nil {
+		return nil, err
+	}
+	g := &Group{session: s}
+	if err := g.open(ctx, cfg); err != nil {
+		s.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *Group) open(ctx context.Context, cfg Config) error {
+	if err := g.prepare(ctx, nil); err != nil {
+		return err
+	}
+	return g.join(cfg, &g.lease, "group")
+}
+
+// join starts the client of a session that has a lease.
+func (s *session) join(cfg Config, l *lease, role string, more ...kgo.Opt) error {
+	opts := append(s.membership.options(s), l.options(s)...)
+	s.mu.Lock() // the client may call back before newClient returns
+	defer s.mu.Unlock()
+	var err error
+	s.cl, err = cfg.newClient(role, append(opts, more...)...)
+	return err
+}
+
+// Poll waits for records, at most n, until ctx is done. It may return records
+// and an error together. After records, call Allow when they are applied: until
+// then no rebalance proceeds and Lease is about to end. An error of class
+// ErrLoss, ErrFenced or ErrRefused ends the session; ErrTransient does not. When
+// ctx ends first it returns ctx.Err() and nothing.
+func (g *Group) Poll(ctx context.Context, n int) ([]stream.Record, error) { return g.poll(ctx, n) }
+
+// Allow lets a rebalance proceed that waits for the records of Poll.
+func (g *Group) Allow() { g.cl.AllowRebalance() }
+
+// Lease reports whether this member certainly still owns its partitions: it is
+// assigned, no rebalance waits for it, and the last heartbeat that the
+// coordinator answered was sent less than two thirds of the session timeout
+// ago. Check it right before an act that only the owner may do.
+func (g *Group) Lease() bool { return g.lease.valid(time.Now()) && g.err() == nil }
+
+// Close leaves the table revoked. A static member keeps its place in the group
+// until the session timeout, unless LeaveOnClose.
+func (g *Group) Close() {
+	g.lease.end()
+	g.close()
+}
+
+// lease is the time until which the coordinator cannot have given our
+// partitions to somebody else.
+type lease struct {
+	mu      sync.Mutex
+	term    time.Duration
+	joined  bool      // assigned and restored, not revoked since
+	renewed time.Time // when the last answered request of the group was sent
+}
+
+// options make the client keep the lease. They wrap the session's callbacks.
+func (l *lease) options(s *session) []kgo.Opt {
+	l.term = s.SessionTimeout * 2 / 3
+	return []kgo.Opt{
+		kgo.WithHooks(l),
+		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
+			l.end()
+			s.onRevoked(ctx, cl, m)
+		}),
+		kgo.OnPartitionsLost(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
+			l.end()
+			s.onRevoked(ctx, cl, m)
+		}),
+		// A rebalance waits for our batch: from here the coordinator's patience,
+		// not our heartbeat, decides.
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { l.end() }),
+		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			o, err := s.adjust(ctx, o)
+			if err == nil && ctx.Err() == nil {
+				l.begin()
+			}
+			return o, err
+		}),
+	}
+}
+
+// OnBrokerE2E is the client's hook. It counts a request from when it was sent:
+// the coordinator's clock for us starts no earlier than that.
+func (l *lease) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) {
+	if e2e.Err() != nil {
+		return
+	}
+	sent := time.Now().Add(-e2e.DurationE2E())
+	switch kmsg.Key(key) {
+	case kmsg.SyncGroup:
+		l.mu.Lock()
+		l.renewed = sent
+		l.mu.Unlock()
+	case kmsg.Heartbeat:
+		l.renew(sent)
+	default:
+	}
+}
+
+// OnGroupManageError is the client's hook for the end of a membership.
+func (l *lease) OnGroupManageError(error) { l.end() }
+
+// renew extends a lease that has not run out. The hook does not see the code in
+// an answer: one that came after the term may say that we are no member any
+// more, and only a new join may start a lease then.
+func (l *lease) renew(sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sent.Sub(l.renewed) < l.term {
+		l.renewed = sent
+	}
+}
+
+func (l *lease) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.joined = true
+}
+
+func (l *lease) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.joined = false
+}
+
+func (l *lease) valid(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.joined && now.Sub(l.renewed) < l.term
+}

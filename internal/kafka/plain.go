@@ -1,0 +1,165 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/stream"
+)
+
+// PlainOptions are those of an at-least-once session.
+type PlainOptions struct {
+	Group      string
+	InstanceID string
+	Inputs     []string
+	Outputs    []string
+	// Last are the topics that are written after all others, one stage after
+	// the other, each stage acknowledged before the next: the state, then the
+	// position.
+	Last [][]string
+	// SessionTimeout (45s), HeartbeatInterval (3s), RebalanceTimeout (60s),
+	// CommitTimeout (30s) for all stages of one Commit.
+	SessionTimeout, HeartbeatInterval, RebalanceTimeout time.Duration
+	CommitTimeout                                       time.Duration
+	LeaveOnClose                                        bool
+}
+
+// PlainGroup is TxnGroup for platforms without transactions. What a batch
+// writes may appear twice, and a part of it without the rest; it never appears
+// in the wrong order of stages.
+type PlainGroup struct {
+	*session
+	opts  PlainOptions
+	lease lease
+	stage map[string]int
+	next  map[string]map[int32]kgo.EpochOffset // positions of the last Commit
+	batch map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
+}
+
+// OpenPlainGroup checks the topics and joins the group.
+func OpenPlainGroup(ctx context.Context, cfg Config, opts PlainOptions, table stream.Table) (*PlainGroup, error) {
+	if opts.CommitTimeout == 0 {
+		opts.CommitTimeout = 30 * time.Second
+	}
+	s, err := newSession(cfg, membership{
+		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Committed: true,
+		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
+		LeaveOnClose: opts.LeaveOnClose,
+	}, table)
+	if err != nil {
+		return nil, err
+	}
+	g := &PlainGroup{session: s, opts: opts, stage: map[string]int{}}
+	for i, topics := range opts.Last {
+		for _, t := range topics {
+			g.stage[t] = i + 1
+		}
+	}
+	if err := g.open(ctx, cfg); err != nil {
+		s.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *PlainGroup) open(ctx context.Context, cfg Config) error {
+	if err := g.prepare(ctx, g.opts.Outputs); err != nil {
+		return err
+	}
+	return g.join(cfg, &g.lease, "plain",
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(g.pins),
+		kgo.ProducerLinger(5*time.Millisecond),
+		kgo.MaxBufferedRecords(50_000),
+		kgo.MaxBufferedBytes(256<<20),
+	)
+}
+
+// Poll is TxnGroup.Poll.
+func (g *PlainGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
+	rs, err := g.poll(ctx, n)
+	if len(rs) > 0 && g.batch == nil {
+		g.next = g.cl.CommittedOffsets()
+	}
+	if len(rs) > 0 {
+		g.batch = g.cl.UncommittedOffsets()
+	}
+	return rs, err
+}
+
+// Commit writes out in stages and then the group offsets. (true, nil): all
+// stages are acknowledged; the group offsets are for lag tools and may lag.
+// (false, nil): the lease had run out and nothing was written; the caller drops
+// what the batch changed. (false, *RecordError): some of out may have been
+// written; the caller drops what the batch changed, and the next Poll reads it
+// again. Any other error ends the session.
+func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
+	if err := g.err(); err != nil {
+		return false, err
+	}
+	defer g.cl.AllowRebalance()
+	batch, next := g.batch, g.next
+	g.batch, g.next = nil, nil
+	if !g.leased() {
+		g.cl.SetOffsets(next)
+		return false, nil
+	}
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.CommitTimeout)
+	defer cancel()
+	for stage := range len(g.opts.Last) + 1 {
+		if err := g.produce(wctx, out, stage); err != nil {
+			g.cl.SetOffsets(next)
+			return false, err
+		}
+	}
+	g.commitOffsets(wctx, batch)
+	return true, nil
+}
+
+// leased ignores a rebalance that waits for this very batch: the coordinator
+// waits too, for the rebalance timeout.
+func (g *PlainGroup) leased() bool {
+	g.lease.mu.Lock()
+	defer g.lease.mu.Unlock()
+	return time.Since(g.lease.renewed) < g.lease.term
+}
+
+func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, stage int) error {
+	f := failures{errs: make(map[int]error)}
+	for i, r := range out {
+		if g.stage[r.Topic] == stage {
+			g.cl.Produce(context.WithoutCancel(ctx), toClient(r), func(_ *kgo.Record, err error) { f.add(i, err) })
+		}
+	}
+	ferr := g.cl.Flush(ctx)
+	if err := f.first(out, g.pins); err != nil {
+		return err
+	}
+	if ferr != nil {
+		// What is still on its way must not land after the batch is read again.
+		err := fmt.Errorf("flush: %w: %w", stream.ErrTransient, ferr)
+		g.fail(err)
+		return err
+	}
+	return nil
+}
+
+// commitOffsets is a courtesy to lag tools: the position that counts is the
+// program's own record. An error is kept out of the caller's way.
+func (g *PlainGroup) commitOffsets(ctx context.Context, offsets map[string]map[int32]kgo.EpochOffset) {
+	if len(offsets) > 0 {
+		g.cl.CommitOffsetsSync(ctx, offsets, nil)
+	}
+}
+
+// Lease is Group.Lease.
+func (g *PlainGroup) Lease() bool { return g.lease.valid(time.Now()) && g.err() == nil }
+
+// Close is Group.Close.
+func (g *PlainGroup) Close() {
+	g.lease.end()
+	g.close()
+}

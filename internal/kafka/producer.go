@@ -1,0 +1,235 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/stream"
+)
+
+// ProducerOptions bound what a Producer may hold and how long it tries. Zero
+// fields have the defaults that their comments name.
+type ProducerOptions struct {
+	// Topics are looked up and pinned when the producer opens. A topic that is
+	// not listed is pinned by its first record.
+	Topics []string
+	// Linger delays a batch so that it fills; 0 sends at once.
+	Linger time.Duration
+	// MaxBufferedRecords (10,000) and MaxBufferedBytes (64 MiB) bound what waits
+	// for acknowledgement; beyond them Publish fails at once.
+	MaxBufferedRecords int
+	MaxBufferedBytes   int
+	// RequestTimeout (5s) is the broker's time for one produce request, and once
+	// more the network's.
+	RequestTimeout time.Duration
+	// DeliveryTimeout (30s) ends the attempts for one record.
+	DeliveryTimeout time.Duration
+}
+
+func (o *ProducerOptions) defaults() {
+	if o.MaxBufferedRecords == 0 {
+		o.MaxBufferedRecords = 10_000
+	}
+	if o.MaxBufferedBytes == 0 {
+		o.MaxBufferedBytes = 64 << 20
+	}
+	if o.RequestTimeout == 0 {
+		o.RequestTimeout = 5 * time.Second
+	}
+	if o.DeliveryTimeout == 0 {
+		o.DeliveryTimeout = 30 * time.Second
+	}
+}
+
+// Producer writes single records with acks=all and idempotence. All methods may
+// be called concurrently.
+type Producer struct {
+	cl     *kgo.Client
+	pins   *pins
+	topics []string
+
+	mu       sync.Mutex
+	failed   error     // of the last failed record, nil after a success
+	failedAt time.Time // when
+	last     sample    // the last acknowledged record
+}
+
+// sample is what is needed to compare our clock with a broker's.
+type sample struct {
+	rec         stream.Record
+	sent, acked time.Time
+}
+
+// OpenProducer connects and pins the partition counts of opts.Topics. A missing
+// topic, bad credentials or properties are ErrRefused; a cluster out of reach is
+// ErrTransient.
+func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Producer, error) {
+	opts.defaults()
+	p := &Producer{pins: newPins(), topics: opts.Topics}
+	cl, err := cfg.newClient("producer", producerOptions(p.pins, opts)...)
+	if err != nil {
+		return nil, err
+	}
+	p.cl = cl
+	if err := pinTopics(ctx, cl, p.pins, opts.Topics); err != nil {
+		cl.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func producerOptions(p *pins, o ProducerOptions) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(p),
+		kgo.ProducerLinger(o.Linger),
+		kgo.MaxBufferedRecords(o.MaxBufferedRecords),
+		kgo.MaxBufferedBytes(o.MaxBufferedBytes),
+		kgo.ProduceRequestTimeout(o.RequestTimeout),
+		kgo.RequestTimeoutOverhead(o.RequestTimeout),
+		kgo.RecordDeliveryTimeout(o.DeliveryTimeout),
+	}
+}
+
+// Publish writes rs and returns them as acknowledged, in the same order, with
+// partition, offset and timestamp; or an error and nothing. It waits until all
+// are acknowledged, one has failed, or ctx is done. ctx bounds the wait alone:
+// the records keep their own deadline, because cancelling a record that may be
+// on its way would make its fate unknowable to the client too. After an error
+// of class ErrTransient any of rs may still land; after ErrTooLarge and
+// ErrRefused the record that failed did not, others of rs may.
+func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.Record, error) {
+	if len(rs) == 0 {
+		return nil, nil
+	}
+	if err := p.admit(ctx, rs); err != nil {
+		return nil, err
+	}
+	d := newDelivery(len(rs))
+	sent := time.Now()
+	for i, r := range rs {
+		p.cl.TryProduce(context.Background(), toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
+	}
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("publish to %s: no acknowledgement in time: %w", rs[0].Topic, stream.ErrTransient)
+	}
+	out, i, err := d.result()
+	p.note(sent, out, err)
+	if err != nil {
+		if refused := p.pins.refused(); refused != nil {
+			err = refused
+		}
+		return nil, wrap("publish to "+rs[i].Topic, err)
+	}
+	return out, nil
+}
+
+// admit refuses what no broker needs to be asked about.
+func (p *Producer) admit(ctx context.Context, rs []stream.Record) error {
+	if err := p.pins.refused(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("publish to %s: not started: %w", rs[0].Topic, stream.ErrTransient)
+	}
+	for _, r := range rs {
+		if n, ok := p.pins.count(r.Topic); ok && r.Partition >= n {
+			return fmt.Errorf("publish to %s: partition %d of %d: %w", r.Topic, r.Partition, n, stream.ErrRefused)
+		}
+	}
+	return nil
+}
+
+// note keeps the last outcome for Healthy and ClockOffset.
+func (p *Producer) note(sent time.Time, out []stream.Record, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.failed, p.failedAt = err, time.Now()
+		return
+	}
+	p.failed = nil
+	p.last = sample{out[len(out)-1], sent, time.Now()}
+}
+
+// suspicion is how long a failed record makes the producer unhealthy when no
+// other record has tried since; longer would keep a recovered instance out of
+// rotation, where nothing could prove it well.
+const suspicion = 10 * time.Second
+
+// Healthy asks the cluster for the topics' metadata and reports a changed
+// partition count, a missing topic, or a record that failed within the last 10
+// seconds with none acknowledged since.
+func (p *Producer) Healthy(ctx context.Context) error {
+	if err := p.pins.refused(); err != nil {
+		return err
+	}
+	if err := pinTopics(ctx, p.cl, p.pins, p.topics); err != nil {
+		return err
+	}
+	if len(p.topics) == 0 {
+		if err := p.cl.Ping(ctx); err != nil {
+			return wrap("ping", err)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != nil && time.Since(p.failedAt) < suspicion {
+		return wrap("last record", p.failed)
+	}
+	return nil
+}
+
+// Close waits for what is buffered, until ctx is done, and closes the client.
+// Records that are not acknowledged by then may still land.
+func (p *Producer) Close(ctx context.Context) error {
+	err := p.cl.Flush(ctx)
+	p.cl.Close()
+	return wrap("flush", err)
+}
+
+// delivery collects the promises of one Publish.
+type delivery struct {
+	mu    sync.Mutex
+	left  int
+	out   []stream.Record
+	index int // of the first failure that was reported
+	err   error
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newDelivery(n int) *delivery {
+	return &delivery{left: n, out: make([]stream.Record, n), done: make(chan struct{})}
+}
+
+// settle takes one promise; the first failure ends the wait.
+func (d *delivery) settle(i int, r *kgo.Record, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left--
+	if err != nil && d.err == nil {
+		d.index, d.err = i, err
+	}
+	if err == nil {
+		d.out[i] = fromClient(r)
+	}
+	if d.left == 0 || d.err != nil {
+		d.once.Do(func() { close(d.done) })
+	}
+}
+
+func (d *delivery) result() ([]stream.Record, int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return nil, d.index, d.err
+	}
+	return d.out, 0, nil
+}

@@ -1,0 +1,166 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"rampstream/internal/stream"
+)
+
+// Registry speaks to a schema registry with Confluent's REST API. Its methods
+// may be called concurrently. It caches nothing.
+type Registry struct {
+	cl *sr.Client
+}
+
+// registryProperties are the known names, Confluent's own where it has one.
+var registryProperties = map[string]bool{
+	"basic.auth.user.info": true, "basic.auth.credentials.source": true, "bearer.auth.token": true,
+	"ssl.truststore.location": true, "ssl.truststore.type": true, "ssl.truststore.certificates": true,
+	"ssl.keystore.location": true, "ssl.keystore.type": true, "ssl.keystore.certificate.chain": true, "ssl.keystore.key": true,
+	"ssl.ca.location": true, "ssl.certificate.location": true, "ssl.key.location": true,
+}
+
+// OpenRegistry makes a client; it does not connect. base may have a path, as
+// Apicurio's .../apis/ccompat/v7. Credentials belong into
+// props["basic.auth.user.info"] (user:password), never into the URL.
+func OpenRegistry(base string, props map[string]string) (*Registry, error) {
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("registry url: must be http(s)://host[:port][/path]: %w", stream.ErrRefused)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("registry url: must have no credentials, query or fragment; use basic.auth.user.info: %w", stream.ErrRefused)
+	}
+	for _, k := range sortedKeys(props) {
+		if !registryProperties[k] {
+			return nil, fmt.Errorf("registry property %s: unknown: %w", k, stream.ErrRefused)
+		}
+	}
+	opts := []sr.ClientOpt{sr.URLs(strings.TrimRight(base, "/")), sr.UserAgent("rampstream")}
+	if info := props["basic.auth.user.info"]; info != "" {
+		user, pass, ok := strings.Cut(info, ":")
+		if !ok {
+			return nil, fmt.Errorf("registry property basic.auth.user.info: must be user:password: %w", stream.ErrRefused)
+		}
+		opts = append(opts, sr.BasicAuth(user, pass))
+	}
+	if token := props["bearer.auth.token"]; token != "" {
+		opts = append(opts, sr.BearerToken(token))
+	}
+	tlsCfg, err := tlsConfig(props)
+	if err != nil {
+		return nil, fmt.Errorf("registry tls: %w: %w", stream.ErrRefused, err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = tlsCfg
+	opts = append(opts, sr.HTTPClient(&http.Client{
+		Timeout:   10 * time.Second,
+		Transport: transport,
+		// A redirect would carry the credentials to a host that nobody configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}))
+	cl, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("registry client: %w", err)
+	}
+	return &Registry{cl: cl}, nil
+}
+
+// Lookup finds the id of exactly this schema under subject. A schema that is not
+// registered there is ErrRefused, with the command that registers it.
+func (r *Registry) Lookup(ctx context.Context, subject, schema string) (int, error) {
+	ss, err := r.cl.LookupSchema(ctx, subject, avro(schema))
+	if status(err) == http.StatusNotFound {
+		return 0, fmt.Errorf("schema of subject %s is not registered; register it with: rampctl schemas register %s: %w", subject, subject, stream.ErrRefused)
+	}
+	if err != nil {
+		return 0, registryError("look up schema of "+subject, err)
+	}
+	return ss.ID, nil
+}
+
+// Register sets the compatibility level of subject (FULL_TRANSITIVE and the
+// like) and then creates the schema under it. Registering what is there is no
+// change. A schema that is not compatible is ErrRefused.
+func (r *Registry) Register(ctx context.Context, subject, schema, compatibility string) (int, error) {
+	var level sr.CompatibilityLevel
+	if err := level.UnmarshalText([]byte(compatibility)); err != nil {
+		return 0, fmt.Errorf("compatibility %q: unknown: %w", compatibility, stream.ErrRefused)
+	}
+	for _, res := range r.cl.SetCompatibility(ctx, sr.SetCompatibility{Level: level}, subject) {
+		if res.Err != nil {
+			return 0, registryError("set compatibility of "+subject, res.Err)
+		}
+	}
+	id, err := r.cl.RegisterSchema(ctx, subject, avro(schema), -1, -1)
+	if err != nil {
+		return 0, registryError("register schema of "+subject, err)
+	}
+	return id, nil
+}
+
+// SchemaByID gives the text of a schema. An unknown id is ErrRefused.
+func (r *Registry) SchemaByID(ctx context.Context, id int) (string, error) {
+	s, err := r.cl.SchemaByID(ctx, id)
+	if err != nil {
+		return "", registryError(fmt.Sprintf("schema %d", id), err)
+	}
+	return s.Schema, nil
+}
+
+// Check asks whether schema could be registered under subject now; nil says yes.
+// A subject without a schema accepts any. An incompatible one is ErrRefused.
+func (r *Registry) Check(ctx context.Context, subject, schema string) error {
+	res, err := r.cl.CheckCompatibility(sr.WithParams(ctx, sr.Verbose), subject, -1, avro(schema))
+	if status(err) == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return registryError("check schema of "+subject, err)
+	}
+	if !res.Is {
+		return fmt.Errorf("schema of %s is not compatible: %s: %w", subject, strings.Join(res.Messages, "; "), stream.ErrRefused)
+	}
+	return nil
+}
+
+func avro(text string) sr.Schema { return sr.Schema{Schema: text, Type: sr.TypeAvro} }
+
+func status(err error) int {
+	var re *sr.ResponseError
+	if errors.As(err, &re) {
+		return re.StatusCode
+	}
+	return 0
+}
+
+// registryError classifies by status: the server's trouble and the network's
+// are transient, everything else is a refusal. The message is the registry's
+// short one; a body is not repeated.
+func registryError(op string, err error) error {
+	var re *sr.ResponseError
+	if errors.As(err, &re) {
+		class := stream.ErrRefused
+		if re.StatusCode >= 500 || re.StatusCode == http.StatusTooManyRequests || re.StatusCode == http.StatusRequestTimeout {
+			class = stream.ErrTransient
+		}
+		return fmt.Errorf("%s: registry answered %d (code %d) %.200q: %w", op, re.StatusCode, re.ErrorCode, re.Message, class)
+	}
+	if isTrustFailure(err) {
+		return fmt.Errorf("%s: %w: %w", op, stream.ErrRefused, err)
+	}
+	var ne net.Error
+	if errors.As(err, &ne) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: %w: %w", op, stream.ErrTransient, err)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

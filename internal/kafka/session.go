@@ -1,0 +1,323 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/stream"
+)
+
+// membership is what all group sessions have in common.
+type membership struct {
+	Group          string
+	InstanceID     string
+	Topics         []string
+	Committed      bool
+	SessionTimeout time.Duration
+	Heartbeat      time.Duration
+	Rebalance      time.Duration
+	LeaveOnClose   bool
+}
+
+func (m *membership) defaults() {
+	if m.SessionTimeout == 0 {
+		m.SessionTimeout = 45 * time.Second
+	}
+	if m.Heartbeat == 0 {
+		m.Heartbeat = min(3*time.Second, m.SessionTimeout/3)
+	}
+	if m.Rebalance == 0 {
+		m.Rebalance = 60 * time.Second
+	}
+}
+
+func (m *membership) validate() error {
+	switch {
+	case m.Group == "":
+		return fmt.Errorf("group: name is required: %w", stream.ErrRefused)
+	case len(m.Topics) == 0:
+		return fmt.Errorf("group %s: no topics: %w", m.Group, stream.ErrRefused)
+	}
+	return nil
+}
+
+// options of a classic group with exactly one balancer. RangeBalancer gives
+// partition n of every topic to the same member when all members subscribe to
+// the same topics and counts are equal; the default balancer does not. Two
+// balancers, or the broker-side protocol, would change that under us.
+func (m *membership) options(s *session) []kgo.Opt {
+	level := kgo.ReadUncommitted()
+	if m.Committed {
+		level = kgo.ReadCommitted()
+	}
+	opts := []kgo.Opt{
+		kgo.ConsumerGroup(m.Group),
+		kgo.ConsumeTopics(m.Topics...),
+		kgo.Balancers(kgo.RangeBalancer()),
+		kgo.SessionTimeout(m.SessionTimeout),
+		kgo.HeartbeatInterval(m.Heartbeat),
+		kgo.RebalanceTimeout(m.Rebalance),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.FetchIsolationLevel(level),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxBytes(16 << 20),
+		kgo.FetchMaxPartitionBytes(1 << 20),
+		kgo.AdjustFetchOffsetsFn(s.adjust),
+		kgo.OnPartitionsRevoked(s.onRevoked),
+		kgo.OnPartitionsLost(s.onRevoked),
+	}
+	if m.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(m.InstanceID))
+	}
+	return opts
+}
+
+// session is a member of a group whose table follows the assignment.
+//
+// The client runs adjust, onRevoked and Poll's batches apart: it calls back only
+// while no polled batch is held (BlockRebalanceOnPoll) and ends adjust before it
+// revokes. mu is the second fence.
+type session struct {
+	membership
+	cl    *kgo.Client
+	log   *Log
+	table stream.Table
+	pins  *pins
+	// beforeRestore, if any, runs when a new assignment begins, while no batch is
+	// in flight.
+	beforeRestore func(context.Context) error
+
+	mu   sync.Mutex
+	held map[int32]bool // partitions for which Restore was called
+
+	errMu sync.Mutex
+	fatal error
+}
+
+func newSession(cfg Config, m membership, table stream.Table) (*session, error) {
+	m.defaults()
+	if err := m.validate(); err != nil {
+		return nil, err
+	}
+	log, err := OpenLog(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &session{membership: m, log: log, table: table, pins: newPins(), held: map[int32]bool{}}, nil
+}
+
+// prepare checks the topics through the log's client, before the group is
+// joined.
+func (s *session) prepare(ctx context.Context, more []string) error {
+	all := append(slices.Clone(s.Topics), more...)
+	if err := pinTopics(ctx, s.log.cl, s.pins, all); err != nil {
+		return err
+	}
+	return coPartitioned(s.pins, s.Topics)
+}
+
+// adjust runs after the stable offset fetch of a new assignment, in the
+// goroutine that fetched; heartbeats go on in another, and ctx ends when the
+// assignment does. It restores each partition and says where to start.
+func (s *session) adjust(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	next, err := s.restore(ctx, offsets)
+	if err != nil {
+		if ctx.Err() == nil { // else the assignment ended first; another one follows
+			s.fail(err)
+		}
+		return nil, err
+	}
+	return next, nil
+}
+
+func (s *session) restore(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropHeld() // a revocation that the client did not announce
+	if s.beforeRestore != nil {
+		if err := s.beforeRestore(ctx); err != nil {
+			return nil, err
+		}
+	}
+	partitions, err := s.assigned(ctx, offsets)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]map[int32]kgo.Offset, len(offsets))
+	for _, t := range s.Topics {
+		out[t] = make(map[int32]kgo.Offset, len(partitions))
+	}
+	for _, p := range partitions {
+		next, err := s.restoreOne(ctx, p, offsets)
+		if err != nil {
+			return nil, err
+		}
+		for t, o := range next {
+			// No epoch: the position is ours, and the broker must not compare it
+			// with one that it never gave us.
+			out[t][p] = kgo.NewOffset().At(o).WithEpoch(-1)
+		}
+	}
+	return out, nil
+}
+
+// assigned gives the partition numbers of a co-partitioned assignment, sorted.
+func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) ([]int32, error) {
+	if err := pinTopics(ctx, s.log.cl, s.pins, s.Topics); err != nil {
+		return nil, err
+	}
+	first := partitionsOf(offsets[s.Topics[0]])
+	for _, t := range s.Topics[1:] {
+		if other := partitionsOf(offsets[t]); !slices.Equal(first, other) {
+			return nil, fmt.Errorf("group %s: not co-partitioned: %s has partitions %v but %s has %v; every member must subscribe to the same topics with the range balancer: %w",
+				s.Group, s.Topics[0], first, t, other, stream.ErrRefused)
+		}
+	}
+	return first, nil
+}
+
+func partitionsOf(m map[int32]kgo.Offset) []int32 {
+	ps := make([]int32, 0, len(m))
+	for p := range m {
+		ps = append(ps, p)
+	}
+	slices.Sort(ps)
+	return ps
+}
+
+func (s *session) restoreOne(ctx context.Context, p int32, offsets map[string]map[int32]kgo.Offset) (map[string]int64, error) {
+	committed := make(map[string]int64, len(s.Topics))
+	for _, t := range s.Topics {
+		// The client writes the start offset (-2) where the group has none.
+		committed[t] = max(offsets[t][p].EpochOffset().Offset, -1)
+	}
+	s.held[p] = true
+	next, err := s.table.Restore(ctx, p, s.log, committed)
+	if err != nil {
+		return nil, fmt.Errorf("restore partition %d: %w", p, Classify(err))
+	}
+	ranges, err := s.log.Ends(ctx, p, s.Topics...)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range s.Topics {
+		o, ok := next[t]
+		if !ok {
+			return nil, fmt.Errorf("restore partition %d: no offset for %s", p, t)
+		}
+		if r := ranges[t]; o < r.Start || o > r.End {
+			return nil, fmt.Errorf("%s-%d: the restored position %d is outside of the log [%d,%d): %w", t, p, o, r.Start, r.End, stream.ErrLoss)
+		}
+	}
+	if len(next) != len(s.Topics) {
+		return nil, fmt.Errorf("restore partition %d: offsets for %v, want %v", p, sortedKeys(next), s.Topics)
+	}
+	return next, nil
+}
+
+// onRevoked is for revoked and lost partitions alike: an eager member loses all.
+func (s *session) onRevoked(context.Context, *kgo.Client, map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropHeld()
+}
+
+func (s *session) dropHeld() {
+	if len(s.held) == 0 {
+		return
+	}
+	ps := make([]int32, 0, len(s.held))
+	for p := range s.held {
+		ps = append(ps, p)
+	}
+	slices.Sort(ps)
+	s.held = map[int32]bool{}
+	s.table.Revoke(ps)
+}
+
+// fail ends the session with its first error.
+func (s *session) fail(err error) {
+	s.errMu.Lock()
+	defer s.errMu.Unlock()
+	if s.fatal == nil {
+		s.fatal = err
+	}
+}
+
+func (s *session) err() error {
+	s.errMu.Lock()
+	defer s.errMu.Unlock()
+	return s.fatal
+}
+
+// poll returns records, an error, or both. Rebalances stay blocked exactly
+// while records are out.
+func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	fetches := s.cl.PollRecords(ctx, n)
+	var rs []stream.Record
+	if n := fetches.NumRecords(); n > 0 {
+		rs = make([]stream.Record, 0, n)
+		fetches.EachRecord(func(r *kgo.Record) { rs = append(rs, fromClient(r)) })
+	}
+	if len(rs) == 0 {
+		s.cl.AllowRebalance()
+	}
+	if err := s.err(); err != nil {
+		return rs, err
+	}
+	return rs, s.pollError(ctx, fetches)
+}
+
+// pollError joins the errors of a poll; one that ends the session is kept.
+func (s *session) pollError(ctx context.Context, fetches kgo.Fetches) error {
+	var errs []error
+	for _, fe := range fetches.Errors() {
+		if ctx.Err() != nil && errors.Is(fe.Err, ctx.Err()) {
+			continue
+		}
+		op := "group " + s.Group
+		if fe.Topic != "" {
+			op = fmt.Sprintf("fetch %s-%d", fe.Topic, fe.Partition)
+		}
+		err := wrap(op, fe.Err)
+		if errors.Is(err, stream.ErrLoss) || errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrRefused) {
+			s.fail(err)
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return ctx.Err()
+	}
+	return errors.Join(errs...)
+}
+
+// close leaves the table revoked. A static member stays in the group, so that
+// its successor gets the same partitions back, unless it was told to leave.
+func (s *session) close() {
+	if s.cl != nil {
+		s.cl.CloseAllowingRebalance()
+	}
+	if s.LeaveOnClose && s.InstanceID != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		// If it fails the session timeout does the same, later.
+		_, _ = kadm.NewClient(s.log.cl).LeaveGroup(ctx, kadm.LeaveGroup(s.Group).InstanceIDs(s.InstanceID))
+	}
+	s.log.Close()
+	s.onRevoked(context.Background(), nil, nil)
+}

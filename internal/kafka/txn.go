@@ -1,0 +1,252 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/stream"
+)
+
+// TxnOptions are those of a transactional session. Zero durations have the
+// defaults that the comments name.
+type TxnOptions struct {
+	Group string
+	// InstanceID makes the member static: a restart within SessionTimeout gets
+	// its partitions back without a rebalance.
+	InstanceID string
+	// TransactionalID must be stable for a member: opening it fences an older
+	// process that still has it, at once.
+	TransactionalID string
+	// Inputs are consumed co-partitioned, read committed.
+	Inputs []string
+	// Outputs are pinned at the open; one that is missing refuses it.
+	Outputs []string
+	// TxnTimeout (30s) bounds how long readers wait behind a dead member. It must
+	// be less than SessionTimeout (45s).
+	TxnTimeout, SessionTimeout          time.Duration
+	HeartbeatInterval, RebalanceTimeout time.Duration
+	// Linger (5ms) fills batches within a transaction.
+	Linger time.Duration
+	// LeaveOnClose gives the partitions up at Close even of a static member.
+	LeaveOnClose bool
+}
+
+func (o *TxnOptions) defaults() {
+	if o.TxnTimeout == 0 {
+		o.TxnTimeout = 30 * time.Second
+	}
+	if o.SessionTimeout == 0 {
+		o.SessionTimeout = 45 * time.Second
+	}
+	if o.Linger == 0 {
+		o.Linger = 5 * time.Millisecond
+	}
+}
+
+func (o *TxnOptions) validate() error {
+	switch {
+	case o.TransactionalID == "":
+		return fmt.Errorf("transactional id is required: %w", stream.ErrRefused)
+	case o.TxnTimeout >= o.SessionTimeout:
+		return fmt.Errorf("transaction timeout %s must be below the session timeout %s: %w", o.TxnTimeout, o.SessionTimeout, stream.ErrRefused)
+	}
+	return nil
+}
+
+// TxnGroup consumes its inputs and writes its outputs and its group offsets in
+// one transaction a batch. Poll, Commit and Close are for one goroutine.
+type TxnGroup struct {
+	*session
+	opts TxnOptions
+	txn  *kgo.GroupTransactSession
+}
+
+// OpenTxnGroup checks the topics, fences an older process of the same
+// transactional id and joins the group. Restoring happens later, while Poll
+// waits.
+func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream.Table) (*TxnGroup, error) {
+	opts.defaults()
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	s, err := newSession(cfg, membership{
+		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Committed: true,
+		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
+		LeaveOnClose: opts.LeaveOnClose,
+	}, table)
+	if err != nil {
+		return nil, err
+	}
+	g := &TxnGroup{session: s, opts: opts}
+	if err := g.open(ctx, cfg); err != nil {
+		s.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+func (g *TxnGroup) open(ctx context.Context, cfg Config) error {
+	if err := g.prepare(ctx, g.opts.Outputs); err != nil {
+		return err
+	}
+	opts, err := cfg.options("txn")
+	if err != nil {
+		return err
+	}
+	opts = append(opts, g.membership.options(g.session)...)
+	opts = append(opts,
+		kgo.TransactionalID(g.opts.TransactionalID),
+		kgo.TransactionTimeout(g.opts.TxnTimeout),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(g.pins),
+		kgo.ProducerLinger(g.opts.Linger),
+		kgo.MaxBufferedRecords(50_000),
+		kgo.MaxBufferedBytes(256<<20),
+	)
+	g.beforeRestore = g.forgetRebalance
+	// The client may call back before the constructor returns: hold the fence.
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.txn, err = kgo.NewGroupTransactSession(opts...); err != nil {
+		return wrap("open session", err)
+	}
+	g.cl = g.txn.Client()
+	if _, _, err := g.cl.ProducerID(ctx); err != nil {
+		return wrap("transactional id "+g.opts.TransactionalID, err)
+	}
+	return nil
+}
+
+// forgetRebalance clears the client's memory of a revocation that happened
+// while no transaction was open. Without it the client would abort the first
+// transaction of the new assignment and not announce the next revocation. There
+// is nothing buffered, no transaction and no assigned partition, so that this
+// End does nothing else.
+func (g *TxnGroup) forgetRebalance(ctx context.Context) error {
+	_, err := g.txn.End(ctx, kgo.TryAbort)
+	return wrap("reset session", err)
+}
+
+// Poll waits for records of the inputs, at most n, until ctx is done. It may
+// return records and an error together: the records count as read and the next
+// Commit moves past them. It may be called several times before Commit. An
+// error of class ErrLoss, ErrFenced or ErrRefused ends the session: Close it.
+// ErrTransient does not. When ctx ends first it returns ctx.Err() and nothing.
+func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
+	return g.poll(ctx, n)
+}
+
+// Commit writes out and the offsets of everything that Poll returned since the
+// last Commit, atomically.
+//
+// (true, nil): committed. (false, nil): aborted, because partitions were taken
+// away or the broker asked for it; the caller drops what the batch changed and
+// the next Poll reads it again. (false, *RecordError): aborted as well, and it
+// says which record was not acknowledged. (false, any other error): unknown;
+// the session is dead and must be closed, opened and restored anew.
+//
+// A ctx that ends while records are on their way aborts the batch; the
+// transaction itself is always resolved.
+func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
+	if err := g.err(); err != nil {
+		return false, err
+	}
+	defer g.cl.AllowRebalance()
+	if err := g.txn.Begin(); err != nil {
+		return false, g.die("begin transaction", err)
+	}
+	endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.TxnTimeout+15*time.Second)
+	defer cancel()
+	if err := g.produce(ctx, out); err != nil {
+		if _, aerr := g.txn.End(endCtx, kgo.TryAbort); aerr != nil {
+			return false, g.die("abort transaction", errors.Join(aerr, err))
+		}
+		if errors.Is(err, stream.ErrFenced) {
+			return false, g.die("transaction", err)
+		}
+		return false, err
+	}
+	committed, err := g.txn.End(endCtx, kgo.TryCommit)
+	if err != nil {
+		return false, g.die("commit transaction", err)
+	}
+	return committed, nil
+}
+
+// produce returns nil only when every record was acknowledged. The client's End
+// does not look at that.
+func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
+	f := failures{errs: make(map[int]error)}
+	for i, r := range out {
+		g.cl.Produce(context.WithoutCancel(ctx), toClient(r), func(_ *kgo.Record, err error) { f.add(i, err) })
+	}
+	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
+	defer cancel()
+	ferr := g.cl.Flush(flushCtx)
+	if err := f.first(out, g.pins); err != nil {
+		return err
+	}
+	if ferr != nil {
+		return fmt.Errorf("flush %d records: %w: %w", len(out), stream.ErrTransient, ferr)
+	}
+	return nil
+}
+
+// die makes err the end of the session.
+func (g *TxnGroup) die(op string, err error) error {
+	err = wrap(op, err)
+	g.fail(err)
+	return err
+}
+
+// Close leaves an open transaction to be fenced by the next owner of the id and
+// revokes the table. Commit must have returned.
+func (g *TxnGroup) Close() { g.close() }
+
+// failures collects broken promises by index.
+type failures struct {
+	mu   sync.Mutex
+	errs map[int]error
+}
+
+func (f *failures) add(i int, err error) {
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errs[i] = err
+}
+
+// first picks the failure to report: one that says what is wrong with the
+// record before one that another record's failure may have caused.
+func (f *failures) first(out []stream.Record, p *pins) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var best *RecordError
+	for i := range out {
+		err, ok := f.errs[i]
+		if !ok {
+			continue
+		}
+		if refused := p.refused(); refused != nil && Classify(err) == err { //nolint:errorlint // identity: it has no class of its own
+			err = refused
+		}
+		re := &RecordError{Index: i, Topic: out[i].Topic, Err: Classify(err)}
+		if errors.Is(re, stream.ErrTooLarge) || errors.Is(re, stream.ErrRefused) {
+			return re
+		}
+		if best == nil {
+			best = re
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return best
+}

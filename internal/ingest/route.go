@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rampstream/internal/events"
+	"rampstream/internal/providers"
 )
 
 // The routes. Paths are compared byte by byte before anything interprets
@@ -19,6 +20,24 @@ const (
 // maxQuery bounds the query of a callback; the longest documented one is a
 // transaction key.
 const maxQuery = 2 << 10
+
+// byGET names the providers whose document does not say by which method they
+// call back, but describes a URL with a query and no body.
+var byGET = map[events.Provider]bool{"kanga": true}
+
+// RouteOf is the route of a configured account whose capabilities have a
+// webhook parser. What nothing verifies has no documented content type either,
+// so its parser judges that.
+func RouteOf(a providers.Account, caps providers.Capabilities) Route {
+	r := Route{
+		Provider: a.Provider, Account: a.Account, Parser: caps.Webhook, Authenticated: caps.Authenticated,
+		GET: byGET[a.Provider], PathToken: a.Webhook.PathToken != "",
+	}
+	if !caps.Authenticated {
+		r.Media = MediaAny
+	}
+	return r
+}
 
 // target splits a request target as it stood on the wire into path and query.
 // The authority of an absolute-form target is dropped unread.

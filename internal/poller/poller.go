@@ -18,6 +18,8 @@ type Session interface {
 	// Poll returns up to max records of the assigned partitions. Records and
 	// an error may come together; the records count.
 	Poll(ctx context.Context, max int) ([]stream.Record, error)
+	// Allow lets a rebalance proceed that waits for the records of Poll.
+	Allow()
 	// Lease reports whether this member certainly still owns what it was
 	// assigned: the group has heard of it recently enough.
 	Lease() bool
@@ -249,6 +251,7 @@ func (p *Poller) read(ctx context.Context) error {
 		if in := p.inputs(ctx, records); len(in) > 0 {
 			p.step(in...)
 		}
+		p.session.Allow()
 		switch {
 		case err == nil, ctx.Err() != nil:
 		case errors.Is(err, stream.ErrTransient):

@@ -27,8 +27,14 @@ func (e *RecordError) Error() string {
 	return fmt.Sprintf("record %d to %s: %v", e.Index, e.Topic, e.Err)
 }
 
+// RecordIndex is Index, for callers that do not import this package.
+func (e *RecordError) RecordIndex() int { return e.Index }
+
 // Unwrap gives the classified cause.
 func (e *RecordError) Unwrap() error { return e.Err }
+
+// RecordIndex is Index, for callers that do not import this package.
+func (e *RecordError) RecordIndex() int { return e.Index }
 
 // Classify puts the class of err, one of stream's sentinels, in front of it. An
 // error that already has a class, or that has none, is returned as it is.

@@ -31,9 +31,10 @@ type Group struct {
 	lease lease
 }
 
-// OpenGroup checks the topics and joins the group.
+// OpenGroup checks the topics and joins the group. If ctx has no deadline,
+// cancelling it ends a restore that is running.
 func OpenGroup(ctx context.Context, cfg Config, opts GroupOptions, table stream.Table) (*Group, error) {
-	s, err := newSession(cfg, membership{
+	s, err := newSession(ctx, cfg, membership{
 		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Topics, Committed: opts.Committed,
 		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
 		LeaveOnClose: opts.LeaveOnClose,
@@ -70,11 +71,14 @@ func (s *session) join(cfg Config, l *lease, role string, more ...kgo.Opt) error
 // and an error together. After records, call Allow when they are applied: until
 // then no rebalance proceeds and Lease is about to end. An error of class
 // ErrLoss, ErrFenced or ErrRefused ends the session; ErrTransient does not. When
-// ctx ends first it returns ctx.Err() and nothing.
+// ctx ends first it returns nothing and no error.
 func (g *Group) Poll(ctx context.Context, n int) ([]stream.Record, error) { return g.poll(ctx, n) }
 
 // Allow lets a rebalance proceed that waits for the records of Poll.
-func (g *Group) Allow() { g.cl.AllowRebalance() }
+func (g *Group) Allow() {
+	g.batch = false
+	g.cl.AllowRebalance()
+}
 
 // Lease reports whether this member certainly still owns its partitions: it is
 // assigned, no rebalance waits for it, and the last heartbeat that the

@@ -36,15 +36,16 @@ type PlainGroup struct {
 	lease lease
 	stage map[string]int
 	next  map[string]map[int32]kgo.EpochOffset // positions of the last Commit
-	batch map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
+	after map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
 }
 
-// OpenPlainGroup checks the topics and joins the group.
+// OpenPlainGroup checks the topics and joins the group. If ctx has no deadline,
+// cancelling it ends a restore that is running.
 func OpenPlainGroup(ctx context.Context, cfg Config, opts PlainOptions, table stream.Table) (*PlainGroup, error) {
 	if opts.CommitTimeout == 0 {
 		opts.CommitTimeout = 30 * time.Second
 	}
-	s, err := newSession(cfg, membership{
+	s, err := newSession(ctx, cfg, membership{
 		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Committed: true,
 		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
 		LeaveOnClose: opts.LeaveOnClose,
@@ -81,11 +82,11 @@ func (g *PlainGroup) open(ctx context.Context, cfg Config) error {
 // Poll is TxnGroup.Poll.
 func (g *PlainGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 	rs, err := g.poll(ctx, n)
-	if len(rs) > 0 && g.batch == nil {
+	if len(rs) > 0 && g.after == nil {
 		g.next = g.cl.CommittedOffsets()
 	}
 	if len(rs) > 0 {
-		g.batch = g.cl.UncommittedOffsets()
+		g.after = g.cl.UncommittedOffsets()
 	}
 	return rs, err
 }
@@ -100,9 +101,15 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	if err := g.err(); err != nil {
 		return false, err
 	}
-	defer g.cl.AllowRebalance()
-	batch, next := g.batch, g.next
-	g.batch, g.next = nil, nil
+	if !g.polled {
+		return false, errNotPolled
+	}
+	if !g.mu.TryLock() { // as in TxnGroup.Commit
+		return false, nil
+	}
+	defer g.mu.Unlock()
+	after, next := g.after, g.next
+	g.after, g.next, g.batch = nil, nil, false
 	if !g.leased() {
 		g.cl.SetOffsets(next)
 		return false, nil
@@ -115,7 +122,7 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 			return false, err
 		}
 	}
-	g.commitOffsets(wctx, batch)
+	g.commitOffsets(wctx, after)
 	return true, nil
 }
 

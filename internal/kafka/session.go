@@ -83,9 +83,11 @@ func (m *membership) options(s *session) []kgo.Opt {
 
 // session is a member of a group whose table follows the assignment.
 //
-// The client runs adjust, onRevoked and Poll's batches apart: it calls back only
-// while no polled batch is held (BlockRebalanceOnPoll) and ends adjust before it
-// revokes. mu is the second fence.
+// From the return of one Poll to the start of the next no rebalance proceeds
+// (BlockRebalanceOnPoll), records or not, so that the table is not revoked under
+// a batch or a transaction. A rebalance that was let in may still be restoring
+// when Poll returns; then nothing is held and no records come. The client ends
+// adjust before it revokes; mu is the second fence.
 type session struct {
 	membership
 	cl    *kgo.Client
@@ -96,6 +98,15 @@ type session struct {
 	// in flight.
 	beforeRestore func(context.Context) error
 
+	// polled and batch belong to the goroutine that polls: Poll has returned once,
+	// and records of it are not committed yet.
+	polled, batch bool
+
+	// stop ends a restore that is running.
+	stop    context.Context
+	stopNow context.CancelFunc
+	unwatch func() bool
+
 	mu   sync.Mutex
 	held map[int32]bool // partitions for which Restore was called
 
@@ -103,7 +114,9 @@ type session struct {
 	fatal error
 }
 
-func newSession(cfg Config, m membership, table stream.Table) (*session, error) {
+// newSession ends its restores when ctx is cancelled, if ctx has no deadline:
+// with one it bounds the opening alone.
+func newSession(ctx context.Context, cfg Config, m membership, table stream.Table) (*session, error) {
 	m.defaults()
 	if err := m.validate(); err != nil {
 		return nil, err
@@ -112,7 +125,13 @@ func newSession(cfg Config, m membership, table stream.Table) (*session, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &session{membership: m, log: log, table: table, pins: newPins(), held: map[int32]bool{}}, nil
+	s := &session{membership: m, log: log, table: table, pins: newPins(), held: map[int32]bool{}}
+	s.stop, s.stopNow = context.WithCancel(context.WithoutCancel(ctx))
+	s.unwatch = func() bool { return true }
+	if _, bounded := ctx.Deadline(); !bounded {
+		s.unwatch = context.AfterFunc(ctx, s.stopNow)
+	}
+	return s, nil
 }
 
 // prepare checks the topics through the log's client, before the group is
@@ -129,7 +148,10 @@ func (s *session) prepare(ctx context.Context, more []string) error {
 // goroutine that fetched; heartbeats go on in another, and ctx ends when the
 // assignment does. It restores each partition and says where to start.
 func (s *session) adjust(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	next, err := s.restore(ctx, offsets)
+	rctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.stop, cancel)()
+	next, err := s.restore(rctx, offsets)
 	if err != nil {
 		if ctx.Err() == nil { // else the assignment ended first; another one follows
 			s.fail(err)
@@ -262,20 +284,21 @@ func (s *session) err() error {
 	return s.fatal
 }
 
-// poll returns records, an error, or both. Rebalances stay blocked exactly
-// while records are out.
+// poll returns records, an error, or both; nothing at all when ctx ends first.
 func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 	if err := s.err(); err != nil {
 		return nil, err
 	}
-	fetches := s.cl.PollRecords(ctx, n)
+	if !s.batch {
+		s.cl.AllowRebalance()
+	}
+	fetches := s.cl.PollRecords(ctx, n) // returns with rebalances blocked
+	s.polled = true
 	var rs []stream.Record
 	if n := fetches.NumRecords(); n > 0 {
 		rs = make([]stream.Record, 0, n)
 		fetches.EachRecord(func(r *kgo.Record) { rs = append(rs, fromClient(r)) })
-	}
-	if len(rs) == 0 {
-		s.cl.AllowRebalance()
+		s.batch = true
 	}
 	if err := s.err(); err != nil {
 		return rs, err
@@ -300,15 +323,14 @@ func (s *session) pollError(ctx context.Context, fetches kgo.Fetches) error {
 		}
 		errs = append(errs, err)
 	}
-	if len(errs) == 0 {
-		return ctx.Err()
-	}
 	return errors.Join(errs...)
 }
 
 // close leaves the table revoked. A static member stays in the group, so that
 // its successor gets the same partitions back, unless it was told to leave.
 func (s *session) close() {
+	s.unwatch()
+	s.stopNow()
 	if s.cl != nil {
 		s.cl.CloseAllowingRebalance()
 	}

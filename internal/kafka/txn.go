@@ -68,13 +68,14 @@ type TxnGroup struct {
 
 // OpenTxnGroup checks the topics, fences an older process of the same
 // transactional id and joins the group. Restoring happens later, while Poll
-// waits.
+// waits. If ctx has no deadline, cancelling it ends a restore that is running;
+// with a deadline it bounds the opening alone.
 func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream.Table) (*TxnGroup, error) {
 	opts.defaults()
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	s, err := newSession(cfg, membership{
+	s, err := newSession(ctx, cfg, membership{
 		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Committed: true,
 		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
 		LeaveOnClose: opts.LeaveOnClose,
@@ -136,7 +137,7 @@ func (g *TxnGroup) forgetRebalance(ctx context.Context) error {
 // return records and an error together: the records count as read and the next
 // Commit moves past them. It may be called several times before Commit. An
 // error of class ErrLoss, ErrFenced or ErrRefused ends the session: Close it.
-// ErrTransient does not. When ctx ends first it returns ctx.Err() and nothing.
+// ErrTransient does not. When ctx ends first it returns nothing and no error.
 func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 	return g.poll(ctx, n)
 }
@@ -151,12 +152,23 @@ func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 // the session is dead and must be closed, opened and restored anew.
 //
 // A ctx that ends while records are on their way aborts the batch; the
-// transaction itself is always resolved.
+// transaction itself is always resolved. Rebalances stay blocked until the next
+// Poll, so that the caller can apply or drop the batch undisturbed.
 func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
 	if err := g.err(); err != nil {
 		return false, err
 	}
-	defer g.cl.AllowRebalance()
+	if !g.polled {
+		return false, errNotPolled
+	}
+	// A restore is running: partitions are about to come, and what the caller
+	// wants to write belongs to an assignment that is over. To wait here could be
+	// a deadlock, because Restore may wait for a lock that the caller holds.
+	if !g.mu.TryLock() {
+		return false, nil
+	}
+	defer g.mu.Unlock()
+	g.batch = false
 	if err := g.txn.Begin(); err != nil {
 		return false, g.die("begin transaction", err)
 	}
@@ -177,6 +189,8 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 	}
 	return committed, nil
 }
+
+var errNotPolled = errors.New("commit before the first poll")
 
 // produce returns nil only when every record was acknowledged. The client's End
 // does not look at that.

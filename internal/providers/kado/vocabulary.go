@@ -9,7 +9,7 @@ import (
 // a webhook, and "<paymentStatus>+<transferStatus>" of the order object, a
 // null spelled "null", with "+<machineStatusField>" where those two do not
 // decide. See docs/providers/kado.md for the source of each row.
-func Vocabulary(providers.Account) events.Vocabulary {
+func Vocabulary(a providers.Account) events.Vocabulary {
 	v := events.Vocabulary{
 		Provider: Name,
 		Orders: map[string]events.Word{
@@ -34,9 +34,9 @@ func Vocabulary(providers.Account) events.Vocabulary {
 			"L1": {Status: events.StatusProcessing, Note: "awaiting approval"},
 			"L2": {Status: events.StatusCompleted, Note: "verified"},
 		},
-		PollOrders:    true,
-		PollCustomers: true,
-		Webhooks:      true,
+		PollOrders:    true,                  // a public route
+		PollCustomers: a.API.PublicKey != "", // a signed one
+		Webhooks:      a.Webhook.Trust != "hint",
 		Regressions: [][2]string{
 			{"success+unknown", "*"}, {"null+unknown", "*"},
 			{"success+uninitiated", "order_pending"}, // one moment, two words

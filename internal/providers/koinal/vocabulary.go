@@ -35,10 +35,8 @@ func Vocabulary(a providers.Account) events.Vocabulary {
 		}
 	}
 	return events.Vocabulary{
-		Provider: Name, Orders: orders, FoldCase: true,
-		PollOrders: a.API.BaseURL != "",
-		// A callback is promised for completed transactions only, so one that is
-		// missing says nothing about the others.
-		Webhooks: a.Webhook.Trust != "hint",
+		Provider: Name, Orders: orders, FoldCase: true, PollOrders: a.API.BaseURL != "",
+		// Webhooks stays false: a callback is promised for completed transactions
+		// only and need not state a status, so none can be called missing.
 	}
 }

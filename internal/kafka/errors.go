@@ -27,9 +27,6 @@ func (e *RecordError) Error() string {
 	return fmt.Sprintf("record %d to %s: %v", e.Index, e.Topic, e.Err)
 }
 
-// RecordIndex is Index, for callers that do not import this package.
-func (e *RecordError) RecordIndex() int { return e.Index }
-
 // Unwrap gives the classified cause.
 func (e *RecordError) Unwrap() error { return e.Err }
 

@@ -80,7 +80,7 @@ func (p *progress) callError(op string, err error) *providers.CallError {
 var (
 	errTimeout = errors.New("deadline exceeded")
 	errLookup  = errors.New("name not resolved")
-	errCut     = errors.New("connection ended inside the answer")
+	errCut     = errors.New("connection ended early")
 	errTLS     = errors.New("handshake refused")
 	errCert    = errors.New("certificate refused")
 	errParse   = errors.New("not an HTTP answer")

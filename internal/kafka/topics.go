@@ -187,50 +187,39 @@ var configNote = map[string]string{
 	"min.insync.replicas":    " (until then an acknowledged record may have only one copy)",
 }
 
-// ApplyTopics plans and makes the changes, and returns those that it made. With
-// a refused change in the plan it makes none and returns ErrRefused.
-func ApplyTopics(ctx context.Context, cfg Config, specs []TopicSpec) ([]Change, error) {
-	var done []Change
-	err := withAdmin(cfg, func(adm *kadm.Client) error {
-		changes, err := planTopics(ctx, adm, specs)
-		if err != nil {
-			return err
+// ApplyTopics makes the changes of a plan, and only those. With a refused change
+// among them it makes none and returns ErrRefused. A topic that exists by now is
+// left as it is.
+func ApplyTopics(ctx context.Context, cfg Config, changes []Change) error {
+	for _, c := range changes {
+		if c.Kind != ChangeCreate && c.Kind != ChangeConfig {
+			return fmt.Errorf("%s: %w", c.Text, stream.ErrRefused)
 		}
-		for _, c := range changes {
-			if c.Kind != ChangeCreate && c.Kind != ChangeConfig {
-				return fmt.Errorf("%s: %w", c.Text, stream.ErrRefused)
-			}
-		}
-		done, err = apply(ctx, adm, changes)
-		return err
-	})
-	return done, err
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return withAdmin(cfg, func(adm *kadm.Client) error { return apply(ctx, adm, changes) })
 }
 
 // apply creates topics and alters the configs of each topic in one request.
-func apply(ctx context.Context, adm *kadm.Client, changes []Change) (done []Change, err error) {
-	alter := map[string][]Change{}
+func apply(ctx context.Context, adm *kadm.Client, changes []Change) error {
+	alter := map[string][]kadm.AlterConfig{}
 	for _, c := range changes {
 		if c.Kind == ChangeConfig {
-			alter[c.Topic] = append(alter[c.Topic], c)
+			alter[c.Topic] = append(alter[c.Topic], kadm.AlterConfig{Op: kadm.SetConfig, Name: c.Key, Value: kadm.StringPtr(c.To)})
 			continue
 		}
 		if err := createTopic(ctx, adm, c.Spec); err != nil {
-			return done, err
+			return err
 		}
-		done = append(done, c)
 	}
 	for _, topic := range sortedKeys(alter) {
-		var configs []kadm.AlterConfig
-		for _, c := range alter[topic] {
-			configs = append(configs, kadm.AlterConfig{Op: kadm.SetConfig, Name: c.Key, Value: kadm.StringPtr(c.To)})
+		if err := alterTopic(ctx, adm, topic, alter[topic]); err != nil {
+			return err
 		}
-		if err := alterTopic(ctx, adm, topic, configs); err != nil {
-			return done, err
-		}
-		done = append(done, alter[topic]...)
 	}
-	return done, nil
+	return nil
 }
 
 func createTopic(ctx context.Context, adm *kadm.Client, s TopicSpec) error {

@@ -15,8 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
+	"rampstream/internal/app"
 	"rampstream/internal/config"
 	"rampstream/internal/providers"
 	"rampstream/internal/providers/kado"
@@ -25,6 +27,7 @@ import (
 	"rampstream/internal/providers/kuna"
 	"rampstream/internal/providers/zumo"
 	"rampstream/internal/run"
+	"rampstream/internal/telemetry"
 )
 
 var all = []providers.Provider{kado.Provider, kanga.Provider, koinal.Provider, kuna.Provider, zumo.Provider}
@@ -65,12 +68,20 @@ func runMain(ctx context.Context, args, env []string, stderr io.Writer) error {
 	if err := cfg.Validate(config.ForIngest, all, providers.Policy{}); err != nil {
 		return err
 	}
-	service, err := settings(cfg)
-	if err != nil {
-		return run.Config(err)
-	}
 	if *check {
 		return nil
 	}
-	return serve(ctx, cfg, service, stderr)
+	log, err := telemetry.NewLogger(stderr, "ingest", cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return run.Config(err)
+	}
+	// Bound before anything else: a taken port is the cheapest fault to find.
+	public, err := net.Listen("tcp", cfg.Ingest.Listen)
+	if err != nil {
+		return fmt.Errorf("public listener: %w", err)
+	}
+	defer func() { _ = public.Close() }() // the program closes it too
+	return app.Program{
+		Config: cfg, Providers: all, Log: log, Metrics: telemetry.NewRegistry("ingest"), Public: public,
+	}.Ingest(ctx)
 }

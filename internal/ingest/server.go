@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rampstream/internal/events"
+	"rampstream/internal/run"
 )
 
 // Server does the work on requests. It is safe for concurrent use and holds
@@ -40,10 +41,10 @@ type token struct {
 	accounts map[events.Lane]bool
 }
 
-// New builds a server. It does no I/O; errors are faults of the configuration.
+// New builds a server. It does no I/O. A fault of cfg is a run.ErrConfig.
 func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.validate(); err != nil {
-		return nil, err
+		return nil, run.Config(err)
 	}
 	if deps.Publisher == nil || deps.Encoder == nil {
 		return nil, errors.New("ingest: publisher and encoder are required")

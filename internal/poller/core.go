@@ -38,7 +38,7 @@ type op struct {
 	before  events.Millis // the task's call before this one
 
 	publish *publication
-	page    *sweepPage
+	mark    entry
 	state   events.LaneState
 }
 

@@ -33,7 +33,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		nonceRefusals:  counter("nonce_refusals_total", "Calls refused, perhaps for their nonce.", "lane"),
 		unknownDropped: counter("unknown_hints_dropped_total", "Tasks of ids that only a hint named, left aside by the cap or the configuration.", "lane"),
 		sweeps:         counter("sweep_calls_total", "Pages read and entries marked.", "lane", "result"),
-		sweepRefused:   counter("sweep_refused_total", "Entries of sweeps that name no subject of the lane.", "lane"),
+		sweepRefused:   counter("sweep_refused_total", "Entries of sweeps that cannot be read or name no subject of the lane.", "lane"),
 		badRecords:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ramp_poller_undecodable_total", Help: "Schedule records that are no task."}),
 	}
 	for _, c := range []prometheus.Collector{m.checks, m.late, m.nonceRefusals, m.unknownDropped, m.sweeps, m.sweepRefused, m.badRecords} {
@@ -68,7 +68,9 @@ func (m *Metrics) Swept(l events.Lane, ok bool) {
 }
 
 // SweepRefused implements Observer.
-func (m *Metrics) SweepRefused(l events.Lane) { m.sweepRefused.WithLabelValues(string(l)).Inc() }
+func (m *Metrics) SweepRefused(l events.Lane, n int) {
+	m.sweepRefused.WithLabelValues(string(l)).Add(float64(n))
+}
 
 func (m *Metrics) undecodable(n int) {
 	if m != nil {

@@ -19,8 +19,9 @@ type Observer interface {
 	UnknownDropped(events.Lane)
 	// Swept counts calls of sweeps.
 	Swept(l events.Lane, ok bool)
-	// SweepRefused counts entries of a sweep that name no subject of the lane.
-	SweepRefused(events.Lane)
+	// SweepRefused counts entries of a sweep that cannot be read or name no
+	// subject of the lane.
+	SweepRefused(l events.Lane, n int)
 }
 
 type noObserver struct{}
@@ -30,4 +31,4 @@ func (noObserver) Late(time.Duration)                                    {}
 func (noObserver) NonceRefused(events.Lane)                              {}
 func (noObserver) UnknownDropped(events.Lane)                            {}
 func (noObserver) Swept(events.Lane, bool)                               {}
-func (noObserver) SweepRefused(events.Lane)                              {}
+func (noObserver) SweepRefused(events.Lane, int)                         {}

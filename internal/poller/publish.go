@@ -82,7 +82,7 @@ func (l *lane) published(now time.Time, p *publication, err error) {
 	switch {
 	case l.left:
 	case p.page != nil:
-		l.sweep.durable(p.page)
+		l.durable(now, p.page)
 	case p.task != nil:
 		l.settle(now, p.task)
 	}

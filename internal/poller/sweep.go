@@ -1,6 +1,8 @@
 package poller
 
 import (
+	"maps"
+	"net/http"
 	"time"
 
 	"rampstream/internal/events"
@@ -16,27 +18,47 @@ const (
 // sweep is where a lane's listing of subjects stands.
 type sweep struct {
 	at      time.Time // when the next sweep begins
-	cursor  string
+	stopped bool      // the lane is lost
+	busy    bool      // a page or a mark is at the provider, or a page at Kafka
+	hadTurn bool      // the lane's last call was for the sweep
+	due     bool      // something can be asked now
+	fails   int       // in a row
+
+	running bool   // between the first page and the last
+	cursor  string // of the next page
 	pages   int
-	running bool // between the first page and the last
-	busy    bool // a page or a mark is at the provider, or a page at Kafka
-	hadTurn bool // the lane's last call was for the sweep
-	due     bool // something can be asked now
-	marks   []providers.Answer
 	last    bool // the page being marked is the last
-	fails   int
-	stopped bool
+	marks   []entry
+
+	// settled are the entries, by key, that are durable and marked, as they
+	// were in the sweep before or in this one. A listing repeats itself every
+	// time; only what is new or changed is an answer worth an event.
+	settled, listed map[string]string
 }
 
-// sweepPage is one page on its way to Kafka.
+// entry is one answer of a page and the digest of what it says.
+type entry struct {
+	answer providers.Answer
+	digest string
+}
+
+// sweepPage is what is new in one page, on its way to Kafka.
 type sweepPage struct {
-	answers []providers.Answer
+	entries []entry
 	next    string
 }
 
 func (s *sweep) stop() { *s = sweep{stopped: true} }
 
 func (s *sweep) wants() bool { return s.due && !s.busy }
+
+func (s *sweep) settle(e entry) { s.listed[e.answer.Key.String()] = e.digest }
+
+// repeats reports whether an entry says what is already durable and marked.
+func (s *sweep) repeats(e entry) bool {
+	k := e.answer.Key.String()
+	return s.settled[k] == e.digest || s.listed[k] == e.digest
+}
 
 // sweepReady reports whether the sweep has a call to make now.
 func (l *lane) sweepReady(now time.Time, w *waker) bool {
@@ -55,22 +77,20 @@ func (l *lane) sweepReady(now time.Time, w *waker) bool {
 func (l *lane) startSweep(now time.Time) {
 	s := &l.sweep
 	s.busy = true
-	if l.serial() {
-		// The call is signed without our nonce, but its turn must not be shared.
-		l.nonces.take(int64(events.At(now)))
+	if !s.running {
+		s.running, s.listed = true, map[string]string{}
 	}
-	id := l.c.begin(&op{lane: l, started: now, check: events.StatusCheck{ObservedAt: events.At(now)}})
+	o := &op{lane: l, started: now}
+	id := l.c.begin(o)
 	if len(s.marks) > 0 {
-		a := s.marks[0]
-		s.marks = s.marks[1:]
-		l.c.emit(Mark{ID: id, Lane: l.name, Answer: a})
+		o.mark, s.marks = s.marks[0], s.marks[1:]
+		l.c.emit(Mark{ID: id, Lane: l.name, Answer: o.mark.answer})
 		return
 	}
-	s.running = true
 	l.c.emit(ReadPage{ID: id, Lane: l.name, Cursor: s.cursor})
 }
 
-// pageRead publishes a page as one unit.
+// pageRead publishes what is new in a page as one unit.
 func (l *lane) pageRead(now time.Time, o *op, in PageRead) {
 	l.inFlight--
 	if in.NotCalled {
@@ -84,50 +104,68 @@ func (l *lane) pageRead(now time.Time, o *op, in PageRead) {
 		l.sweepFailed(now)
 		return
 	}
-	page := &sweepPage{next: in.Page.Next}
+	l.c.obs.SweepRefused(l.name, in.Page.Unreadable)
+	page := &sweepPage{next: in.Page.Next, entries: l.entries(in.Page.Answers)}
 	if page.next == l.sweep.cursor {
 		page.next = "" // a provider that sends us in a circle has shown all it will
 	}
-	var checks []events.StatusCheck
-	for _, a := range in.Page.Answers {
-		if !a.Key.Valid() || a.Key.Lane() != l.name || a.StatusRaw == "" {
-			l.c.obs.SweepRefused(l.name)
-			continue
-		}
-		page.answers = append(page.answers, a)
-		check := o.check
-		check.Key, check.AnsweredAt, check.Cause, check.Attempt = a.Key, events.At(now), events.CauseSweep, 1
-		check.Outcome, check.HTTPStatus, check.StatusRaw, check.Facts = events.OutcomeOK, 200, a.StatusRaw, a.Facts
-		checks = append(checks, l.finish(check))
-	}
-	if len(checks) == 0 {
-		l.sweep.durable(page)
-		l.sweepOn(now)
+	if len(page.entries) == 0 {
+		l.durable(now, page)
 		return
+	}
+	var checks []events.StatusCheck
+	for _, e := range page.entries {
+		checks = append(checks, l.finish(events.StatusCheck{Key: e.answer.Key, ObservedAt: events.At(o.started),
+			AnsweredAt: events.At(now), Cause: events.CauseSweep, Outcome: events.OutcomeOK, StatusRaw: e.answer.StatusRaw,
+			HTTPStatus: http.StatusOK, Attempt: 1, Facts: e.answer.Facts}))
 	}
 	l.publish(&publication{checks: checks, page: page})
 }
 
+// entries are the answers that name a subject of the lane and say something new.
+func (l *lane) entries(answers []providers.Answer) (out []entry) {
+	for _, a := range answers {
+		if !a.Key.Valid() || a.Key.Lane() != l.name || a.StatusRaw == "" {
+			l.c.obs.SweepRefused(l.name, 1)
+			continue
+		}
+		e := entry{a, events.Digest(a.StatusRaw, a.Facts.Digest())}
+		if !l.left && l.sweep.repeats(e) {
+			l.sweep.settle(e)
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
 // durable goes on after every event of the page is acknowledged: only now may
-// the provider forget that we did not know them.
-func (s *sweep) durable(p *sweepPage) {
+// the provider forget that we did not know its subjects.
+func (l *lane) durable(now time.Time, p *sweepPage) {
+	s := &l.sweep
 	if s.stopped {
 		return
 	}
-	s.busy, s.marks, s.cursor, s.last = false, p.answers, p.next, p.next == ""
+	s.busy, s.cursor, s.last = false, p.next, p.next == ""
 	s.pages++
+	if l.account.Capabilities.SweepAcks {
+		s.marks = p.entries
+	} else {
+		for _, e := range p.entries {
+			s.settle(e)
+		}
+	}
+	l.sweepOn(now)
 }
 
 // sweepOn ends the sweep after its last mark.
 func (l *lane) sweepOn(now time.Time) {
 	s := &l.sweep
-	if s.stopped || len(s.marks) > 0 || !s.running || s.busy {
+	if len(s.marks) > 0 || !s.last && s.pages < sweepPages {
 		return
 	}
-	if s.last || s.pages >= sweepPages {
-		every := l.account.Poll.SweepEvery
-		*s = sweep{at: now.Add(every - every/20 + l.c.jitter(every, 0.1)), hadTurn: s.hadTurn}
-	}
+	every := l.account.Poll.SweepEvery
+	*s = sweep{at: now.Add(every - every/20 + l.c.jitter(every, 0.1)), hadTurn: s.hadTurn, settled: s.listed}
 }
 
 func (l *lane) marked(now time.Time, o *op, in Marked) {
@@ -139,20 +177,28 @@ func (l *lane) marked(now time.Time, o *op, in Marked) {
 		return
 	}
 	l.learn(now, o.started, in.Err)
+	if l.sweep.stopped {
+		return
+	}
 	if in.Err != nil {
 		l.c.obs.Swept(l.name, false)
 		l.sweepFailed(now)
 		return
 	}
+	l.sweep.settle(o.mark)
 	l.sweepOn(now)
 }
 
-// sweepFailed gives the sweep up and tries a new one later.
+// sweepFailed gives the sweep up and tries a new one later. What is settled
+// stays so.
 func (l *lane) sweepFailed(now time.Time) {
 	s := &l.sweep
 	if s.stopped {
 		return
 	}
+	settled := map[string]string{}
+	maps.Copy(settled, s.settled)
+	maps.Copy(settled, s.listed) // the later word
 	wait := backoff(l.account.Poll.SweepEvery, s.fails, max(sweepBackoffMax, l.account.Poll.SweepEvery))
-	*s = sweep{at: now.Add(wait + l.c.jitter(wait, 0.1)), fails: s.fails + 1, hadTurn: s.hadTurn}
+	*s = sweep{at: now.Add(wait + l.c.jitter(wait, 0.1)), fails: s.fails + 1, hadTurn: s.hadTurn, settled: settled}
 }

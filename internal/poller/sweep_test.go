@@ -39,6 +39,46 @@ func TestStep_sweep(t *testing.T) {
 	if n := len(w.pages) / 2; n < 8 || n > 12 {
 		t.Errorf("sweeps = %d in ten minutes; want one a minute", n)
 	}
+	if len(w.published) != 4 || len(w.marks) != 4 {
+		t.Errorf("published %d, marked %d after sweeps that list the same; want no more", len(w.published), len(w.marks))
+	}
+	w.page = func(e poller.ReadPage) (providers.Page, *providers.CallError) {
+		p, err := twoPages(e)
+		p.Answers[1].StatusRaw = "FINALIZED"
+		return p, err
+	}
+	w.run(2 * time.Minute)
+	if len(w.published) != 6 {
+		t.Errorf("published %d after one entry of each page changed; want 6", len(w.published))
+	}
+}
+
+// A provider that keeps no note of what was read costs no budget for it.
+func TestStep_sweepWithoutAcks(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account(sweeping, func(a *poller.Account) { a.Capabilities.SweepAcks = false }))
+	w.page = twoPages
+	w.assign(nil)
+	w.run(5 * time.Minute)
+	if len(w.published) != 4 || len(w.marks) != 0 || len(w.pages) < 8 {
+		t.Errorf("published %d, marked %d, pages %d; want 4, none, and several sweeps", len(w.published), len(w.marks), len(w.pages))
+	}
+}
+
+// What could not be marked is marked by the next sweep, unchanged or not.
+func TestStep_sweepMarksAgain(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account(sweeping))
+	w.page = twoPages
+	w.mark = func(poller.Mark) *providers.CallError {
+		if len(w.marks) == 2 {
+			return &providers.CallError{Outcome: events.OutcomeRejected}
+		}
+		return nil
+	}
+	w.assign(nil)
+	w.run(10 * time.Minute)
+	if len(w.marks) != 5 || len(w.published) != 5 {
+		t.Errorf("marked %d, published %d; want the refused mark once more and nothing else", len(w.marks), len(w.published))
+	}
 }
 
 // Invariant of P16: the provider may forget that we did not know a subject only

@@ -45,7 +45,7 @@ func account(mutate ...func(*poller.Account)) poller.Account {
 }
 
 func serial(a *poller.Account)   { a.Capabilities.Serial = true }
-func sweeping(a *poller.Account) { a.Capabilities.Sweep = sweeper{} }
+func sweeping(a *poller.Account) { a.Capabilities.Sweep, a.Capabilities.SweepAcks = sweeper{}, true }
 
 const lane events.Lane = "kanga/acme"
 

@@ -165,6 +165,9 @@ type Capabilities struct {
 	Orders        Checker
 	Customers     Checker
 	Sweep         Sweeper
+	// SweepAcks is true where Sweep.Ack makes a call. Where it is false the
+	// poller spends neither a turn nor budget on it.
+	SweepAcks bool
 	// Serial asks for one call at a time with strictly increasing nonces.
 	Serial bool
 }

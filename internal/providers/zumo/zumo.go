@@ -54,6 +54,6 @@ func open(a providers.Account, env providers.Env) (providers.Capabilities, error
 	if err != nil {
 		return providers.Capabilities{}, err
 	}
-	caps.Customers, caps.Sweep = c, c
+	caps.Customers, caps.Sweep, caps.SweepAcks = c, c, true
 	return caps, nil
 }

@@ -173,13 +173,17 @@ func deny(o *kadoOrder, word string) {
 	o.PaymentStatus, o.TransferStatus, o.MachineStatus = &payment, transfer, kadoMachine(payment, transfer)
 }
 
-// headers signs the registered URL's path without its query, with the
-// webhookSecret once one is configured.
+// headers signs the registered URL's path without its query, "/" for a bare
+// host, with the webhookSecret once one is configured. Whether a bare host's
+// path is "/" or "" is not documented: "/" is what a JavaScript URL says.
 func (k *kado) headers(n *notice, canonical []byte, now time.Time) http.Header {
 	ts := strconv.FormatInt(now.UnixMilli(), 10)
 	path := ""
 	if u, err := url.Parse(k.a.hookURL); err == nil {
 		path = u.EscapedPath()
+	}
+	if path == "" {
+		path = "/"
 	}
 	secret := k.creds.WebhookSecret
 	if secret == "" {

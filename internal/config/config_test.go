@@ -98,6 +98,17 @@ accounts:
 	}
 }
 
+func TestLoad_fileNamedByTheEnvironment(t *testing.T) {
+	path := write(t, "c.yaml", "log: {level: debug}")
+	cfg, err := config.Load("", []string{"RAMP_CONFIG=" + path}, nil)
+	if err != nil || cfg.Log.Level != "debug" {
+		t.Errorf("Load with RAMP_CONFIG = log.level %q, %v; want debug, nil", cfg.Log.Level, err)
+	}
+	if _, err := config.Load("", []string{"RAMP_CONFIG=" + path + "x"}, nil); len(faultsOf(t, err)) != 1 {
+		t.Errorf("Load with a missing RAMP_CONFIG = %v, want one fault", err)
+	}
+}
+
 func TestLoad_faults(t *testing.T) {
 	for _, tc := range []struct {
 		name, text string

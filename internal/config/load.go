@@ -15,8 +15,8 @@ import (
 // keyDelim never stands in a key; Kafka's property names are full of dots.
 const keyDelim = "\x1f"
 
-// Load reads the layers: defaults, the YAML file at path ("" for none), the
-// RAMP_ variables of env (os.Environ's form), and overrides (dotted key to
+// Load reads the layers: defaults, the YAML file at path ("" for the one that
+// RAMP_CONFIG names, if any), the RAMP_ variables of env (os.Environ's form), and overrides (dotted key to
 // value, as flags give them). "${NAME}" in a string is the environment variable
 // and "${file:name}" the trimmed content of a file; *_file keys are read.
 // Relative names are relative to the folder of the configuration file.
@@ -26,7 +26,10 @@ const keyDelim = "\x1f"
 // are files that cannot be read, because not every program needs every secret.
 func Load(path string, env []string, overrides map[string]any) (Config, error) {
 	var fs faults
-	raw := map[string]any{}
+	raw, vars := map[string]any{}, variables(env)
+	if path == "" {
+		path = vars[EnvFile]
+	}
 	if path != "" {
 		k := koanf.New(keyDelim)
 		if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
@@ -35,7 +38,6 @@ func Load(path string, env []string, overrides map[string]any) (Config, error) {
 		}
 		raw = k.Raw()
 	}
-	vars := variables(env)
 	applyEnv(raw, vars, &fs)
 	applyOverrides(raw, overrides, &fs)
 

@@ -19,7 +19,7 @@ const (
 	ForPoller     = "poller"
 	ForReconciler = "reconciler"
 	ForRampctl    = "rampctl" // Kafka, registry, topics, rules: no secrets
-	ForAll        = "all"     // rampctl config check, and the demo
+	ForAll        = "all"     // rampctl config validate, and the demo
 )
 
 // Validate reports as one *Error every fault that keeps program from running,

@@ -177,6 +177,13 @@ func (f *faults) facts(x *events.Facts) {
 	}
 }
 
+// said checks the facts of a provider. What only intents state has no column in
+// its records, and dropping it silently would be a loss.
+func (f *faults) said(x *events.Facts) {
+	f.facts(x)
+	f.require(x.CryptoReceiveMin == "" && x.MerchantRef == "" && x.CustomerRef == "", "facts", "one that only an intent can state")
+}
+
 // opt is p, or nil when it points to an absent value.
 func opt[T comparable](p *T) *T {
 	var absent T

@@ -34,10 +34,11 @@ func (f *faults) webhook(x *events.Webhook) {
 	f.text("delivery_id", x.DeliveryID)
 	f.text("body_digest", x.BodyDigest)
 	f.text("scheme", x.Scheme)
-	f.facts(&x.Facts)
+	f.said(&x.Facts)
 }
 
-// EncodeWebhook is the record value of x. Errors: ErrInvalid, ErrNoID.
+// EncodeWebhook is the record value of x. Errors: ErrInvalid (also for facts
+// that only an intent states), ErrNoID.
 func (c *Codec) EncodeWebhook(x events.Webhook) ([]byte, error) {
 	var f faults
 	if f.webhook(&x); f.err != nil {
@@ -182,10 +183,11 @@ func (f *faults) statusCheck(x *events.StatusCheck) {
 	f.require(x.Attempt >= 0, "attempt", "negative")
 	f.at("retry_after_at", x.RetryAfter)
 	f.text("status_raw", x.StatusRaw)
-	f.facts(&x.Facts)
+	f.said(&x.Facts)
 }
 
-// EncodeStatusCheck is the record value of x. Errors: ErrInvalid, ErrNoID.
+// EncodeStatusCheck is the record value of x. Errors: ErrInvalid (also for
+// facts that only an intent states), ErrNoID.
 func (c *Codec) EncodeStatusCheck(x events.StatusCheck) ([]byte, error) {
 	var f faults
 	if f.statusCheck(&x); f.err != nil {

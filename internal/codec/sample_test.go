@@ -64,6 +64,13 @@ func fullFacts() events.Facts {
 	}
 }
 
+// saidFacts are those that a provider can state.
+func saidFacts() events.Facts {
+	f := fullFacts()
+	f.CryptoReceiveMin, f.MerchantRef, f.CustomerRef = "", "", ""
+	return f
+}
+
 func fullStated() events.Facts {
 	return events.Facts{
 		FiatAmount: "100.5", FiatCurrency: "EUR", CryptoAmount: "0.002", CryptoAsset: "ETH", CryptoNetwork: "base", CryptoReceiveMin: "0.0008",
@@ -75,7 +82,7 @@ func fullWebhook() events.Webhook {
 	return events.Webhook{
 		Key: orderKey, EventID: "00112233445566778899aabbccddeeff", ObservedAt: 1760000000123, Trust: events.TrustSigned,
 		HintReason: "stale", EventType: "order.settled", StatusRaw: "settled", Status: events.StatusCompleted, DeliveryID: "d-5",
-		BodyDigest: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", Scheme: "canonical/current", Facts: fullFacts(),
+		BodyDigest: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", Scheme: "canonical/current", Facts: saidFacts(),
 	}
 }
 
@@ -88,7 +95,7 @@ func fullStatusCheck() events.StatusCheck {
 	return events.StatusCheck{
 		Key: customerKey, EventID: "00112233445566778899aabbccddeeff", ObservedAt: 1760000000123, AnsweredAt: 1760000000456,
 		Cause: events.CauseConfirm, Outcome: events.OutcomeOK, StatusRaw: "\u0441\u0442\u0430\u0442\u0443\u0441", Status: events.StatusOnHold,
-		HTTPStatus: 200, Attempt: 2, RetryAfter: 1760000009000, Facts: fullFacts(),
+		HTTPStatus: 200, Attempt: 2, RetryAfter: 1760000009000, Facts: saidFacts(),
 	}
 }
 

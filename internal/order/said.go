@@ -171,6 +171,30 @@ func (s *summary) row(st events.Status) (best *events.Evidence, source string) {
 	return best, sourceWebhook
 }
 
+// saidFirst is the evidence that first said a status: it is what settled the
+// order, whoever repeated it later. source is "poll" or "webhook".
+func (s *summary) saidFirst(st events.Status) (best *events.Evidence, source string) {
+	for i := range s.rows {
+		r := &s.rows[i]
+		if r.Kind != events.EvidencePoll && r.Kind != events.EvidenceWebhook {
+			continue
+		}
+		if failure(r.Word) || s.meaning(r.Word) != st {
+			continue
+		}
+		if best == nil || r.First.Compare(best.First) < 0 {
+			best = r
+		}
+	}
+	if best == nil {
+		return nil, ""
+	}
+	if best.Kind == events.EvidencePoll {
+		return best, sourcePoll
+	}
+	return best, sourceWebhook
+}
+
 // at is when a row was last said: a poll's last, a webhook's first.
 func at(r *events.Evidence) events.Sighting {
 	if r.Kind == events.EvidencePoll {

@@ -105,7 +105,7 @@ func (r Rules) decide(s *summary) decision {
 	case len(terms) == 0:
 		return r.open(s)
 	case terms[len(terms)-1].status == events.StatusRefunded:
-		row, source := s.row(events.StatusRefunded)
+		row, source := s.saidFirst(events.StatusRefunded)
 		return decision{status: events.StatusRefunded, rule: RuleRefunded, row: row, source: source}
 	}
 	d := r.settled(s, terms)
@@ -135,7 +135,12 @@ func (r Rules) settled(s *summary, terms []*said) decision {
 	if against, _ := s.contradiction(); against.At > win.last().At+ms(r.settings.Confirm) {
 		return decision{status: events.StatusDisputed, rule: RuleTerminalContradicted, since: win.last().At + ms(r.settings.Confirm)}
 	}
-	row, source := s.row(win.status)
+	// One word alone was settled by who said it first; among several, by the poll
+	// that outlasted the others.
+	row, source := s.saidFirst(win.status)
+	if rule == RuleTerminalsResolved {
+		row, source = s.row(win.status)
+	}
 	return decision{status: win.status, rule: rule, row: row, source: source}
 }
 

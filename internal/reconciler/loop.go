@@ -16,13 +16,14 @@ import (
 // A Session is a group membership with transactions, as internal/kafka makes.
 type Session interface {
 	// Poll waits for at most max records of the inputs. It may return records
-	// and an error together: the records count. A timeout of ctx is no error.
+	// and an error together: the records count. stream.ErrTransient and the end
+	// of ctx leave the session alive.
 	Poll(ctx context.Context, max int) ([]stream.Record, error)
 	// Commit writes out and the offsets of what Poll returned in one
 	// transaction. (false, nil) is an abort: the records will be polled again.
-	// An error that has a method RecordIndex() int names the record of out that
-	// was refused, and the transaction was aborted. Any other error leaves the
-	// outcome unknown, and the session is dead.
+	// An error with a method RecordIndex() int is an abort too, and names the
+	// record of out that was not acknowledged. Any other error leaves the outcome
+	// unknown, and the session is dead.
 	Commit(ctx context.Context, out []stream.Record) (committed bool, err error)
 	Close()
 }
@@ -54,6 +55,7 @@ type Loop struct {
 const (
 	eventRestored = "partition restored"
 	eventRevoked  = "partitions revoked"
+	eventPoll     = "poll failed"
 	eventAborted  = "transaction aborted"
 	eventRefused  = "record refused"
 	eventReopen   = "session lost"
@@ -165,7 +167,19 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	if err := l.commit(ctx, s, records); err != nil {
 		return err
 	}
+	if pollErr != nil && (pollCtx.Err() != nil || errors.Is(pollErr, stream.ErrTransient)) && !fatal(pollErr) {
+		if pollCtx.Err() == nil {
+			l.Log.Warn(eventPoll, "error", pollErr)
+		}
+		return nil
+	}
 	return pollErr
+}
+
+// fatal reports an error after which the session cannot go on, whatever else
+// it wraps.
+func fatal(err error) bool {
+	return errors.Is(err, stream.ErrLoss) || errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrRefused)
 }
 
 // commit joins records and commits what follows, waiting while a schema cannot
@@ -195,6 +209,10 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 	switch {
 	case errors.As(err, &refused) && errors.Is(err, stream.ErrTooLarge) && l.Engine.Poison(refused.RecordIndex(), ClassTooLarge):
 		l.Log.Error(eventRefused, "error", err)
+		l.Engine.Rollback()
+		return nil
+	case errors.As(err, &refused) && errors.Is(err, stream.ErrTransient) && !fatal(err):
+		l.Log.Warn(eventAborted, "records", len(records), "error", err)
 		l.Engine.Rollback()
 		return nil
 	case err != nil:

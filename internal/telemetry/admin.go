@@ -27,6 +27,7 @@ type Admin struct {
 
 	ln     net.Listener
 	server *http.Server
+	mux    *http.ServeMux
 }
 
 // OpenAdmin listens on address ("127.0.0.1:9090") and serves nothing until
@@ -37,7 +38,7 @@ func OpenAdmin(address string, reg *prometheus.Registry, log *slog.Logger) (*Adm
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
-	a := &Admin{Checks: &Checks{log: log}, ln: ln}
+	a := &Admin{Checks: &Checks{log: log}, ln: ln, mux: http.NewServeMux()}
 	a.server = &http.Server{
 		Handler:           a.handler(reg),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -58,14 +59,17 @@ func (a *Admin) handler(reg *prometheus.Registry) http.Handler {
 		MaxRequestsInFlight: 4,
 		Timeout:             15 * time.Second,
 	})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
-	mux.Handle("GET /readyz", a.Checks)
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+	a.mux.Handle("GET /metrics", metrics)
+	a.mux.Handle("GET /readyz", a.Checks)
+	a.mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	return mux
+	return a.mux
 }
+
+// Handle adds a page of the program's own, by a pattern of net/http, before
+// Execute.
+func (a *Admin) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
 
 // Addr is where it listens; of use when the port was 0.
 func (a *Admin) Addr() string { return a.ln.Addr().String() }

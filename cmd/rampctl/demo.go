@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"rampstream/internal/app"
+	"rampstream/internal/config"
+	"rampstream/internal/inspect"
+	"rampstream/internal/kafka"
+	"rampstream/internal/kafka/embedded"
+	"rampstream/internal/providers"
+	"rampstream/internal/run"
+	"rampstream/internal/telemetry"
+)
+
+// processStart is as near to the start of the process as Go code gets.
+var processStart = time.Now()
+
+type demoOptions struct {
+	orders     int
+	seed       uint64
+	limit      time.Duration
+	brokerAddr string
+	registry   string
+	noFaults   bool
+	logs       string
+	stage      time.Duration
+}
+
+func (c *cli) demo() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Run the whole ring on an embedded Kafka with simulated providers",
+		Long: `Run ingest, poller and reconciler in this process, on an embedded Kafka and
+schema registry with real ports, against simulated providers that lose,
+duplicate, delay, reorder and contradict their webhooks on a seed.
+
+With --orders it ends by itself, compares every state with what the provider
+finally says, and exits 3 if one is wrong or missing. Without it, it keeps
+running until a signal; any Kafka client can read its topics meanwhile.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.orders < 0 {
+				return fmt.Errorf("%w: --orders must not be negative (got %d)", errUsage, o.orders)
+			}
+			return c.runDemo(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.orders, "orders", 0, "place this many orders and a tenth as many Zumo customers, then end; 0 keeps running")
+	f.Uint64Var(&o.seed, "seed", 1, "seed of every fate and fault")
+	f.DurationVar(&o.limit, "for", 0, "end after this time at the latest (default 38s with --orders, else never)")
+	f.StringVar(&o.brokerAddr, "kafka", "", "host:port of the embedded broker (default a free loopback port)")
+	f.StringVar(&o.registry, "registry", "", "host:port of the embedded schema registry (default a free loopback port)")
+	f.BoolVar(&o.noFaults, "no-faults", false, "let nothing go wrong")
+	f.StringVar(&o.logs, "logs", "error", "level of the programs' logs on stderr: debug, info, warn, error")
+	f.DurationVar(&o.stage, "stage", 400*time.Millisecond, "mean time an order stays in one state at the provider")
+	return cmd
+}
+
+// demo is a running demo.
+type demo struct {
+	c       *cli
+	o       demoOptions
+	cfg     config.Config
+	sim     *simulated
+	cluster *embedded.Cluster
+	ingest  string // base URL
+	log     *slog.Logger
+	view    inspect.Reader
+	kafka   *kafka.Log
+}
+
+func (c *cli) runDemo(ctx context.Context, o demoOptions) (err error) {
+	if o.limit == 0 && o.orders > 0 {
+		o.limit = 38 * time.Second
+	}
+	d := &demo{c: c, o: o}
+	if d.log, err = telemetry.NewLogger(c.errw, "demo", o.logs, "text"); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	public, err := d.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	stopped, stop := context.WithCancel(gctx)
+	defer stop()
+	d.start(stopped, g, public)
+	var result summary
+	g.Go(func() error {
+		defer stop()
+		var err error
+		result, err = d.watch(stopped)
+		return err
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return d.report(result)
+}
+
+// prepare starts the cluster and the simulators and writes topics and schemas.
+// Everything listens before anything runs.
+func (d *demo) prepare(ctx context.Context) (public net.Listener, err error) {
+	if d.cluster, err = embedded.Start(embedded.Options{BrokerAddr: d.o.brokerAddr, RegistryAddr: d.o.registry}); err != nil {
+		return nil, err
+	}
+	if public, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	d.ingest = "http://" + public.Addr().String()
+	if d.sim, err = newSimulated(ctx, d.o, d.ingest); err != nil {
+		return nil, err
+	}
+	d.cfg = d.sim.config(d.cluster.Brokers(), d.cluster.RegistryURL(), d.ingest)
+	if err := d.cfg.Validate(config.ForAll, known(), providers.Policy{Demo: true}); err != nil {
+		return nil, err
+	}
+	changes, err := kafka.PlanTopics(ctx, kafkaConfig(d.cfg), specs(d.cfg))
+	if err != nil {
+		return nil, err
+	}
+	if err := kafka.ApplyTopics(ctx, kafkaConfig(d.cfg), changes); err != nil {
+		return nil, err
+	}
+	reg, err := app.OpenRegistry(d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := app.RegisterSchemas(ctx, d.cfg, reg); err != nil {
+		return nil, err
+	}
+	r, err := openReading(ctx, d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.view, d.kafka = r.Reader, r.log
+	d.announce()
+	return public, nil
+}
+
+func (d *demo) announce() {
+	fmt.Fprintf(d.c.errw, "kafka      %s\nregistry   %s\ningest     %s\n", join(d.cluster.Brokers()), d.cluster.RegistryURL(), d.ingest)
+	fmt.Fprintf(d.c.errw, "any Kafka client can read the topics, with isolation.level=read_committed; from another shell:\n")
+	fmt.Fprintf(d.c.errw, "  RAMP_KAFKA_BROKERS=%s RAMP_REGISTRY_URL=%s RAMP_TOPICS_PARTITIONS=%d go run ./cmd/rampctl orders ls\n\n",
+		join(d.cluster.Brokers()), d.cluster.RegistryURL(), d.cfg.Topics.Partitions)
+}
+
+// start runs the three programs, as their mains do.
+func (d *demo) start(ctx context.Context, g *errgroup.Group, public net.Listener) {
+	program := func(name string, f func(app.Program, context.Context) error) {
+		p := app.Program{Config: d.cfg, Providers: known(), Log: d.log.With("program", name), Metrics: telemetry.NewRegistry(name)}
+		if name == config.ForIngest {
+			p.Public = public
+		}
+		g.Go(func() error {
+			if err := f(p, ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	program(config.ForIngest, app.Program.Ingest)
+	program(config.ForReconciler, app.Program.Reconciler)
+	program(config.ForPoller, app.Program.Poller)
+}
+
+func (d *demo) close() error {
+	if d.kafka != nil {
+		d.kafka.Close()
+	}
+	if d.sim != nil {
+		d.sim.world.Close()
+	}
+	if d.cluster != nil {
+		d.cluster.Close()
+	}
+	return nil
+}
+
+// summary is what a demo found. Its JSON is the last line of stdout with -o json.
+type summary struct {
+	Orders         int     `json:"orders"`
+	Wrong          int     `json:"wrong"`
+	Missing        int     `json:"missing"`
+	ByWebhook      int     `json:"by_webhook"`
+	ByPoll         int     `json:"by_poll"`
+	Disputed       int     `json:"disputed"`
+	Discrepancies  int     `json:"discrepancies"`
+	FirstSettledMS int64   `json:"first_settled_ms"`
+	Seconds        float64 `json:"seconds"`
+
+	faults []string
+	wrong  []string
+}
+
+func (d *demo) report(s summary) error {
+	out := d.c.out
+	if d.c.json() {
+		out = d.c.errw
+	}
+	fmt.Fprintf(out, "\n%d orders and customers in %.1f s: %d decided by webhook, %d by poll, %d disputed, %d discrepancies found\n",
+		s.Orders, s.Seconds, s.ByWebhook, s.ByPoll, s.Disputed, s.Discrepancies)
+	fmt.Fprintf(out, "first settled order %d ms after the process started\n", s.FirstSettledMS)
+	fmt.Fprintf(out, "what went wrong on the way: %s\n", join(s.faults))
+	fmt.Fprintf(out, "compared with what the providers finally say: %d wrong, %d missing\n", s.Wrong, s.Missing)
+	for _, w := range s.wrong {
+		fmt.Fprintln(out, " ", w)
+	}
+	if d.c.json() {
+		if err := d.c.line(s); err != nil {
+			return err
+		}
+	}
+	if s.Wrong+s.Missing > 0 {
+		return fmt.Errorf("%d states are wrong and %d missing: %w", s.Wrong, s.Missing, run.ErrDifferences)
+	}
+	return nil
+}
+
+// terminal reports whether w is one that a table can be drawn on.
+func terminal(w io.Writer) (*os.File, bool) {
+	f, ok := w.(*os.File)
+	return f, ok && isTerminal(f)
+}

@@ -1,0 +1,79 @@
+// Command rampctl is the operator's tool: it runs the demo, prepares topics and
+// schemas, and answers why an order is in the state it is in.
+//
+// stdout is data, stderr is talk. Exit codes: 0 done, 1 failed, 2 usage or
+// configuration, 3 differences found, 4 the platform refuses, 5 loss detected.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"rampstream/internal/run"
+)
+
+func main() {
+	run.Main("rampctl", func(ctx context.Context) error {
+		return execute(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	})
+}
+
+// errUsage marks faults of the command line.
+var errUsage = errors.New("usage")
+
+// execute runs one command line. Everything it prints goes to out and errw.
+func execute(ctx context.Context, args, env []string, out, errw io.Writer) error {
+	c := &cli{env: env, out: out, errw: errw}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errw)
+	err := root.ExecuteContext(ctx)
+	if errors.Is(err, errUsage) {
+		return run.Config(err)
+	}
+	return err
+}
+
+// cli is what every command shares.
+type cli struct {
+	env       []string
+	out, errw io.Writer
+	file      string // -c
+	output    string // -o
+}
+
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "rampctl", Short: "Operate rampstream: demo, topics, schemas, orders, discrepancies",
+		SilenceUsage: true, SilenceErrors: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if c.output != "text" && c.output != "json" {
+				return fmt.Errorf("%w: -o takes text or json (got %q)", errUsage, c.output)
+			}
+			return nil
+		},
+	}
+	root.PersistentFlags().StringVarP(&c.file, "config", "c", "rampstream.yaml", "configuration file")
+	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(c.demo(), c.topics(), c.schemas(), c.config(), c.orders(), c.discrepancies(), c.tail())
+	return root
+}
+
+func (c *cli) json() bool { return c.output == "json" }
+
+// args wraps a cobra check so that its fault is one of usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, a []string) error {
+		if err := check(cmd, a); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+		return nil
+	}
+}

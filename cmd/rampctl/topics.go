@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"rampstream/internal/app"
+	"rampstream/internal/config"
+	"rampstream/internal/kafka"
+	"rampstream/internal/run"
+	"rampstream/internal/stream"
+	"rampstream/schemas"
+)
+
+func specs(cfg config.Config) []kafka.TopicSpec {
+	return kafka.Specs(cfg.Topics.Names(), cfg.Topics.Partitions, cfg.Topics.Replicas)
+}
+
+func (c *cli) topics() *cobra.Command {
+	cmd := &cobra.Command{Use: "topics", Short: "Plan, create and check the topics"}
+	plan := &cobra.Command{Use: "plan", Short: "Say what topics apply would do", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load("rampctl")
+			if err != nil {
+				return err
+			}
+			changes, err := kafka.PlanTopics(cmd.Context(), kafkaConfig(cfg), specs(cfg))
+			if err != nil {
+				return err
+			}
+			for _, ch := range changes {
+				fmt.Fprintln(c.out, ch.Text)
+			}
+			fmt.Fprintf(c.errw, "%d changes\n", len(changes))
+			return nil
+		}}
+	apply := &cobra.Command{Use: "apply", Short: "Create missing topics and correct their settings", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load("rampctl")
+			if err != nil {
+				return err
+			}
+			changes, err := kafka.PlanTopics(cmd.Context(), kafkaConfig(cfg), specs(cfg))
+			if err != nil {
+				return err
+			}
+			if err := kafka.ApplyTopics(cmd.Context(), kafkaConfig(cfg), changes); err != nil {
+				return err
+			}
+			for _, ch := range changes {
+				fmt.Fprintln(c.out, ch.Text)
+			}
+			fmt.Fprintf(c.errw, "%d changes applied\n", len(changes))
+			return nil
+		}}
+	check := &cobra.Command{Use: "check", Short: "Compare the topics with what rampstream needs (exit 4 if they differ)", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load("rampctl")
+			if err != nil {
+				return err
+			}
+			problems, err := kafka.CheckTopics(cmd.Context(), kafkaConfig(cfg), specs(cfg))
+			if err != nil {
+				return err
+			}
+			for _, p := range problems {
+				fmt.Fprintln(c.out, p)
+			}
+			if len(problems) > 0 {
+				return fmt.Errorf("%d problems, see above: %w", len(problems), stream.ErrRefused)
+			}
+			fmt.Fprintln(c.errw, "all topics are as they should be")
+			return nil
+		}}
+	cmd.AddCommand(plan, apply, check)
+	return cmd
+}
+
+func (c *cli) schemas() *cobra.Command {
+	cmd := &cobra.Command{Use: "schemas", Short: "Register and check the Avro schemas"}
+	register := &cobra.Command{Use: "register", Short: "Register every schema with its compatibility level", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load("rampctl")
+			if err != nil {
+				return err
+			}
+			reg, err := app.OpenRegistry(cfg)
+			if err != nil {
+				return err
+			}
+			ids, err := app.RegisterSchemas(cmd.Context(), cfg, reg)
+			for _, s := range app.Subjects(cfg.Topics.Names()) {
+				if id, ok := ids[s.Name]; ok {
+					fmt.Fprintf(c.out, "%s %d\n", s.Name, id)
+				}
+			}
+			return err
+		}}
+	check := &cobra.Command{Use: "check", Short: "Check that every schema is registered or could be (exit 4 if not)", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load("rampctl")
+			if err != nil {
+				return err
+			}
+			reg, err := app.OpenRegistry(cfg)
+			if err != nil {
+				return err
+			}
+			bad := 0
+			for _, s := range app.Subjects(cfg.Topics.Names()) {
+				id, err := reg.Lookup(cmd.Context(), s.Name, schemas.Text(s.Schema))
+				if err != nil {
+					bad++
+					fmt.Fprintf(c.out, "%s: %v\n", s.Name, err)
+					continue
+				}
+				fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
+			}
+			if bad > 0 {
+				return fmt.Errorf("%d schemas are not registered: %w", bad, stream.ErrRefused)
+			}
+			return nil
+		}}
+	cmd.AddCommand(register, check)
+	return cmd
+}
+
+func (c *cli) config() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Validate and print the configuration"}
+	var program string
+	validate := &cobra.Command{Use: "validate", Short: "Report every fault of the configuration (exit 2 if there is one)", Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			for _, p := range programs(program) {
+				if _, err := c.load(p); err != nil {
+					return run.Config(err)
+				}
+			}
+			fmt.Fprintln(c.errw, "configuration is valid")
+			return nil
+		}}
+	validate.Flags().StringVar(&program, "program", "", "ingest, poller, reconciler or rampctl (default all)")
+	show := &cobra.Command{Use: "print", Short: "Print the effective configuration, secrets redacted", Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := c.load("rampctl")
+			if err != nil {
+				return run.Config(err)
+			}
+			return cfg.Print(c.out)
+		}}
+	cmd.AddCommand(validate, show)
+	return cmd
+}
+
+func programs(one string) []string {
+	if one != "" {
+		return []string{one}
+	}
+	return []string{"ingest", "poller", "reconciler"}
+}

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rampstream/internal/config"
+	"rampstream/internal/kafka"
+	"rampstream/internal/reconciler"
+	"rampstream/internal/stream"
+	"rampstream/internal/telemetry"
+)
+
+// Reconciler runs the program that joins the evidence until ctx ends.
+//
+//	webhook, intent, status-check --> TxnGroup --> reconciler.Loop
+//	order-state, ... <-- one transaction a batch ------'
+func (p Program) Reconciler(ctx context.Context) error {
+	cd, err := p.codec(ctx)
+	if err != nil {
+		return err
+	}
+	rules, err := Rules(p.Config, p.Providers)
+	if err != nil {
+		return err
+	}
+	metrics, err := reconciler.NewMetrics(p.Metrics)
+	if err != nil {
+		return err
+	}
+	c := p.Config.Reconciler
+	topics := p.Config.Topics.Names()
+	loop := &reconciler.Loop{
+		Engine: reconciler.NewEngine(reconciler.Config{
+			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
+			VerifyDigest: c.Guarantee == config.ExactlyOnce, Observer: metrics,
+		}),
+		MaxBatch: c.MaxBatch, Now: time.Now, Log: p.Log,
+		Open: func(ctx context.Context, table stream.Table) (reconciler.Session, error) {
+			return p.openSession(ctx, table)
+		},
+	}
+	metrics.Watch(loop)
+	admin, err := telemetry.OpenAdmin(c.AdminListen, p.Metrics, p.Log)
+	if err != nil {
+		return err
+	}
+	admin.Checks.Add("restored", func(context.Context) error {
+		if !loop.Ready() {
+			return errors.New("no partition is restored")
+		}
+		return nil
+	})
+	p.started("", admin.Addr())
+	return withAdmin(ctx, admin, loop.Run)
+}
+
+func (p Program) openSession(ctx context.Context, table stream.Table) (reconciler.Session, error) {
+	c, t := p.Config.Reconciler, p.Config.Topics.Names()
+	outputs := []string{t.OrderState, t.CustomerState, t.Transition, t.Discrepancy, t.CheckSchedule, t.ReconcilerPosition, t.DeadLetter}
+	if c.Guarantee == config.AtLeastOnce {
+		s, err := kafka.OpenPlainGroup(ctx, p.kafka("rampstream-reconciler"), kafka.PlainOptions{
+			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs,
+			Last: [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
+		}, table)
+		if err != nil {
+			return nil, fmt.Errorf("at least once: %w", err)
+		}
+		return s, nil
+	}
+	s, err := kafka.OpenTxnGroup(ctx, p.kafka("rampstream-reconciler"), kafka.TxnOptions{
+		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs,
+		TxnTimeout: c.TransactionTimeout,
+	}, table)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/config"
+	"rampstream/internal/kafka"
+	"rampstream/internal/stream"
+	"rampstream/schemas"
+)
+
+// Subject is one topic's value schema in the registry.
+type Subject struct {
+	Topic  string
+	Schema string // name in package schemas
+	Name   string // TopicNameStrategy: topic + "-value"
+}
+
+// Subjects lists the subject of every topic that carries Avro.
+func Subjects(t stream.Topics) []Subject {
+	var out []Subject
+	for _, s := range []struct{ topic, schema string }{
+		{t.Webhook, "Webhook"}, {t.Intent, "Intent"}, {t.StatusCheck, "StatusCheck"},
+		{t.OrderState, "OrderState"}, {t.CustomerState, "CustomerState"}, {t.Transition, "Transition"},
+		{t.Discrepancy, "Discrepancy"}, {t.CheckSchedule, "CheckTask"}, {t.LaneState, "LaneState"},
+		{t.ReconcilerPosition, "ReconcilerPosition"},
+	} {
+		out = append(out, Subject{s.topic, s.schema, s.topic + "-value"})
+	}
+	return out
+}
+
+// OpenRegistry makes the registry client of a configuration.
+func OpenRegistry(cfg config.Config) (*kafka.Registry, error) {
+	return kafka.OpenRegistry(cfg.Registry.URL, cfg.Registry.Properties)
+}
+
+// OpenCodec looks up the id of every schema by content. A schema that is not
+// registered is stream.ErrRefused, with the command that registers it; all that
+// are missing are named at once.
+func OpenCodec(ctx context.Context, cfg config.Config, reg *kafka.Registry) (*codec.Codec, error) {
+	ids := map[string]int{}
+	var faults []error
+	for _, s := range Subjects(cfg.Topics.Names()) {
+		id, err := reg.Lookup(ctx, s.Name, schemas.Text(s.Schema))
+		if err != nil {
+			faults = append(faults, fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err))
+			continue
+		}
+		ids[s.Schema] = id
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	return codec.New(ids, reg)
+}
+
+// RegisterSchemas registers every schema with its compatibility level.
+func RegisterSchemas(ctx context.Context, cfg config.Config, reg *kafka.Registry) (ids map[string]int, err error) {
+	ids = map[string]int{}
+	for _, s := range Subjects(cfg.Topics.Names()) {
+		id, err := reg.Register(ctx, s.Name, schemas.Text(s.Schema), schemas.Compatibility(s.Schema))
+		if err != nil {
+			return ids, fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err)
+		}
+		ids[s.Name] = id
+	}
+	return ids, nil
+}

@@ -1,0 +1,64 @@
+package reconciler
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rampstream/internal/events"
+)
+
+// Metrics is an Observer that counts for Prometheus.
+type Metrics struct {
+	joined, dead, transitions, restored, unknown *prometheus.CounterVec
+	reg                                          prometheus.Registerer
+}
+
+// NewMetrics registers ramp_reconciler_... with reg.
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ramp_reconciler_" + name, Help: help}, labels)
+	}
+	m := &Metrics{
+		joined:      counter("records_total", "Input records by source and by what joining them did.", "source", "verdict"),
+		dead:        counter("dead_letters_total", "Records set aside, by class.", "class"),
+		transitions: counter("transitions_total", "Announced changes of a status.", "status", "reason"),
+		restored:    counter("restores_total", "Partitions restored, and whether memory could be kept.", "reused"),
+		unknown:     counter("unknown_status_total", "Joined evidence that left a subject without a known status.", "provider"),
+		reg:         reg,
+	}
+	for _, c := range []prometheus.Collector{m.joined, m.dead, m.transitions, m.restored, m.unknown} {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Watch adds gauges of what a loop holds. Call it once.
+func (m *Metrics) Watch(l *Loop) {
+	gauge := func(name, help string, value func() float64) {
+		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ramp_reconciler_" + name, Help: help}, value))
+	}
+	gauge("states", "States in memory.", func() float64 { n, _ := l.Snapshot(); return float64(n) })
+	gauge("outdated_states", "States not yet viewed by the current rules.", func() float64 { _, n := l.Snapshot(); return float64(n) })
+}
+
+// Joined implements Observer.
+func (m *Metrics) Joined(source, verdict string) { m.joined.WithLabelValues(source, verdict).Inc() }
+
+// DeadLetter implements Observer.
+func (m *Metrics) DeadLetter(class string) { m.dead.WithLabelValues(class).Inc() }
+
+// Transition implements Observer.
+func (m *Metrics) Transition(to events.Status, reason string) {
+	m.transitions.WithLabelValues(to.String(), reason).Inc()
+}
+
+// Restored implements Observer.
+func (m *Metrics) Restored(_ int32, _ int64, reused bool) {
+	m.restored.WithLabelValues(strconv.FormatBool(reused)).Inc()
+}
+
+// UnknownStatus implements Observer.
+func (m *Metrics) UnknownStatus(p events.Provider) { m.unknown.WithLabelValues(string(p)).Inc() }

@@ -78,6 +78,9 @@ func (s *Server) setAside(ctx context.Context, v verified, stage string, reason 
 func (s *Server) deadLetter(v verified, stage string, reason Reason, digest string, rawBody bool) event {
 	media := mediaOf(v.delivery.Header["Content-Type"])
 	value, contentType := v.delivery.Body, media
+	if media != contentTypeJSON && media != contentTypeForm {
+		contentType = "application/octet-stream"
+	}
 	if !rawBody || value == nil { // a nil value would be a tombstone
 		value, contentType = remainsOf(v.delivery.Body, digest, media), contentTypeJSON
 	}

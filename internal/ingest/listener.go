@@ -73,11 +73,12 @@ var serverRefusal = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConne
 var protocolCodes = map[string]bool{"400": true, "417": true, "431": true, "501": true, "505": true}
 
 // Write counts refusals that never reach the handler: bad request lines,
-// headers above the limit, framing that could be read two ways. Without it
-// they would be invisible.
+// headers above the limit, framing that could be read two ways, expectations
+// other than 100-continue (417). Without it they would be invisible.
 func (c *boundedConn) Write(p []byte) (int, error) {
 	const prefix = "HTTP/1.1 "
-	if len(p) > len(prefix)+3 && string(p[:len(prefix)]) == prefix && bytes.Contains(p, serverRefusal) {
+	if len(p) > len(prefix)+3 && string(p[:len(prefix)]) == prefix &&
+		(bytes.Contains(p, serverRefusal) || bytes.HasPrefix(p[len(prefix):], []byte("417"))) {
 		code := string(p[len(prefix) : len(prefix)+3])
 		if !protocolCodes[code] {
 			code = "400"

@@ -135,6 +135,7 @@ func TestSocket_ambiguousFraming(t *testing.T) {
 		{"no Host", strings.Replace(head, "Host: x\r\n", "", 1) + "Content-Length: " + n + "\r\n\r\n" + body, 0, 400},
 		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, 0},
 		{"h2c upgrade", strings.Replace(head, "Host: x", "Host: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__", 1) + "Content-Length: " + n + "\r\n\r\n" + body, 1, 200},
+		{"odd expectation", head + "Expect: a-miracle\r\nContent-Length: " + n + "\r\n\r\n" + body, 0, 417},
 		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 0, 404},
 		{"CONNECT", "CONNECT x:443 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 0, 404},
 	} {

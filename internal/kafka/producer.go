@@ -26,7 +26,8 @@ type ProducerOptions struct {
 	// RequestTimeout (5s) is the broker's time for one produce request, and once
 	// more the network's.
 	RequestTimeout time.Duration
-	// DeliveryTimeout (30s) ends the attempts for one record.
+	// DeliveryTimeout (30s) ends the attempts for one record, where that is safe:
+	// not while a request with it may be on its way.
 	DeliveryTimeout time.Duration
 }
 
@@ -48,9 +49,10 @@ func (o *ProducerOptions) defaults() {
 // Producer writes single records with acks=all and idempotence. All methods may
 // be called concurrently.
 type Producer struct {
-	cl     *kgo.Client
-	pins   *pins
-	topics []string
+	cl       *kgo.Client
+	pins     *pins
+	topics   []string
+	delivery time.Duration
 
 	mu       sync.Mutex
 	failed   error     // of the last failed record, nil after a success
@@ -69,7 +71,7 @@ type sample struct {
 // ErrTransient.
 func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Producer, error) {
 	opts.defaults()
-	p := &Producer{pins: newPins(), topics: opts.Topics}
+	p := &Producer{pins: newPins(), topics: opts.Topics, delivery: opts.DeliveryTimeout}
 	cl, err := cfg.newClient("producer", producerOptions(p.pins, opts)...)
 	if err != nil {
 		return nil, err
@@ -91,7 +93,6 @@ func producerOptions(p *pins, o ProducerOptions) []kgo.Opt {
 		kgo.MaxBufferedBytes(o.MaxBufferedBytes),
 		kgo.ProduceRequestTimeout(o.RequestTimeout),
 		kgo.RequestTimeoutOverhead(o.RequestTimeout),
-		kgo.RecordDeliveryTimeout(o.DeliveryTimeout),
 	}
 }
 
@@ -109,10 +110,13 @@ func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.R
 	if err := p.admit(ctx, rs); err != nil {
 		return nil, err
 	}
-	d := newDelivery(len(rs))
+	// The client's own delivery timeout counts from the record's timestamp, which
+	// is long ago for a record that is written again.
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.delivery)
+	d := newDelivery(len(rs), cancel)
 	sent := time.Now()
 	for i, r := range rs {
-		p.cl.TryProduce(context.Background(), toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
+		p.cl.TryProduce(rctx, toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
 	}
 	select {
 	case <-d.done:
@@ -203,10 +207,11 @@ type delivery struct {
 	err   error
 	done  chan struct{}
 	once  sync.Once
+	free  context.CancelFunc // of the records' context, when all are settled
 }
 
-func newDelivery(n int) *delivery {
-	return &delivery{left: n, out: make([]stream.Record, n), done: make(chan struct{})}
+func newDelivery(n int, free context.CancelFunc) *delivery {
+	return &delivery{left: n, out: make([]stream.Record, n), done: make(chan struct{}), free: free}
 }
 
 // settle takes one promise; the first failure ends the wait.
@@ -219,6 +224,9 @@ func (d *delivery) settle(i int, r *kgo.Record, err error) {
 	}
 	if err == nil {
 		d.out[i] = fromClient(r)
+	}
+	if d.left == 0 {
+		d.free()
 	}
 	if d.left == 0 || d.err != nil {
 		d.once.Do(func() { close(d.done) })

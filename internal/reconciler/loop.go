@@ -161,14 +161,15 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	}
 	pollCtx, cancel := context.WithTimeout(ctx, idle)
 	records, pollErr := s.Poll(pollCtx, max)
+	idled := pollCtx.Err() != nil
 	cancel()
 	// The records count even beside an error: a loop that skips them loses
 	// them at the next commit.
 	if err := l.commit(ctx, s, records); err != nil {
 		return err
 	}
-	if pollErr != nil && (pollCtx.Err() != nil || errors.Is(pollErr, stream.ErrTransient)) && !fatal(pollErr) {
-		if pollCtx.Err() == nil {
+	if pollErr != nil && (idled || errors.Is(pollErr, stream.ErrTransient)) && !fatal(pollErr) {
+		if !idled {
 			l.Log.Warn(eventPoll, "error", pollErr)
 		}
 		return nil

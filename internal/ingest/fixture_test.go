@@ -143,6 +143,13 @@ func (l *log) calls() int {
 	return l.waiting
 }
 
+// discard acknowledges and keeps nothing.
+type discard struct{}
+
+func (discard) Publish(_ context.Context, rs ...stream.Record) ([]stream.Record, error) {
+	return rs, nil
+}
+
 // rig is a server with its surroundings.
 type rig struct {
 	*ingest.Server
@@ -173,7 +180,7 @@ func (r *rig) advance(d time.Duration) {
 
 const secret = "a-token-of-the-shop-0001"
 
-func newRig(t *testing.T, change ...func(*ingest.Config, *ingest.Deps, *rig)) *rig {
+func newRig(t testing.TB, change ...func(*ingest.Config, *ingest.Deps, *rig)) *rig {
 	t.Helper()
 	r := &rig{reg: prometheus.NewRegistry(), at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	r.log = &log{now: r.now}

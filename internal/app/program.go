@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -34,27 +37,72 @@ type Program struct {
 	Started func(public, admin string)
 }
 
-// Main loads, validates and runs one program: the whole of a thin main. name is
-// the section of the configuration; env is os.Environ().
-func Main(ctx context.Context, name, file string, env []string, ps []providers.Provider, log func(config.Config) (*slog.Logger, error)) error {
-	cfg, err := config.Load(file, env, nil)
+// Main is the whole of a thin main: it parses the flags, loads and validates
+// the configuration, and runs the program of that name until ctx ends. A fault
+// of flags or configuration is run.ErrConfig.
+//
+//	-config FILE          YAML; every key is also RAMP_...
+//	-listen ADDRESS       ingest only, instead of ingest.listen
+//	-admin-listen ADDRESS instead of <program>.admin_listen
+//	-check                read and check the configuration, then return
+func Main(ctx context.Context, name string, args, env []string, stderr io.Writer, ps []providers.Provider) error {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	file := flags.String("config", "", "configuration `file` (YAML); every key is also RAMP_...")
+	admin := flags.String("admin-listen", "", "admin `address`, instead of "+name+".admin_listen")
+	check := flags.Bool("check", false, "read and check the configuration, then exit")
+	listen := new(string)
+	if name == config.ForIngest {
+		listen = flags.String("listen", "", "public `address`, instead of ingest.listen")
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return run.Config(err)
+	case flags.NArg() > 0:
+		return run.Config(fmt.Errorf("%d arguments that are no flags", flags.NArg()))
+	}
+	overrides := map[string]any{}
+	if *listen != "" {
+		overrides["ingest.listen"] = *listen
+	}
+	if *admin != "" {
+		overrides[name+".admin_listen"] = *admin
+	}
+	cfg, err := config.Load(*file, env, overrides)
 	if err != nil {
 		return run.Config(err)
 	}
 	if err := cfg.Validate(name, ps, providers.Policy{}); err != nil {
 		return run.Config(err)
 	}
-	logger, err := log(cfg)
+	logger, err := telemetry.NewLogger(stderr, name, cfg.Log.Level, cfg.Log.Format)
 	if err != nil {
 		return run.Config(err)
 	}
 	p := Program{Config: cfg, Providers: ps, Log: logger, Metrics: telemetry.NewRegistry(name)}
+	return p.runNamed(ctx, name, *check)
+}
+
+func (p Program) runNamed(ctx context.Context, name string, check bool) error {
 	switch name {
 	case config.ForIngest:
+		if check {
+			_, err := p.ingestConfig()
+			return err
+		}
 		return p.Ingest(ctx)
 	case config.ForPoller:
+		if check {
+			return p.capabilities(func(providers.Account, providers.Provider, providers.Capabilities) {})
+		}
 		return p.Poller(ctx)
 	case config.ForReconciler:
+		if check {
+			_, err := Rules(p.Config, p.Providers)
+			return run.Config(err)
+		}
 		return p.Reconciler(ctx)
 	}
 	return fmt.Errorf("no program %q", name)

@@ -1,0 +1,35 @@
+// Command reconciler joins webhooks, intents and status checks into one state
+// an order or customer, in one Kafka transaction a batch.
+//
+//	webhook, intent, status-check --> reconciler --> order-state, customer-state,
+//	                                                 transition, discrepancy,
+//	                                                 check-schedule, dead-letter
+//	platform --GET--> admin listener (/metrics, /livez, /readyz)
+//
+// Exit codes: 0 stopped by a signal, 1 failed, 2 configuration, 4 the platform
+// refuses (topic, partitions, schema, ACL), 5 loss or corruption detected, 130
+// second signal.
+package main
+
+import (
+	"context"
+	"os"
+
+	"rampstream/internal/app"
+	"rampstream/internal/config"
+	"rampstream/internal/providers"
+	"rampstream/internal/providers/kado"
+	"rampstream/internal/providers/kanga"
+	"rampstream/internal/providers/koinal"
+	"rampstream/internal/providers/kuna"
+	"rampstream/internal/providers/zumo"
+	"rampstream/internal/run"
+)
+
+var all = []providers.Provider{kado.Provider, kanga.Provider, koinal.Provider, kuna.Provider, zumo.Provider}
+
+func main() {
+	run.Main("reconciler", func(ctx context.Context) error {
+		return app.Main(ctx, config.ForReconciler, os.Args[1:], os.Environ(), os.Stderr, all)
+	})
+}

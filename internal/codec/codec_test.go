@@ -74,35 +74,38 @@ func TestEncode_withoutID(t *testing.T) {
 	}
 }
 
-// What the contract forbids is refused when it is written, by name of the
-// field and without its content.
-func TestEncode_refusesWhatNobodyCouldRead(t *testing.T) {
-	const secret = "do-not-quote-me"
+// quoteMe stands for what no error may quote.
+const quoteMe = "do-not-quote-me"
+
+// forbidden is a value with one field that the contract forbids.
+type forbidden struct {
+	record, field string
+	value         any
+}
+
+func forbiddenValues() []forbidden {
 	hook := func(change func(*events.Webhook)) any { w := fullWebhook(); change(&w); return w }
 	intent := func(change func(*events.Intent)) any { i := fullIntent(); change(&i); return i }
 	check := func(change func(*events.StatusCheck)) any { c := fullStatusCheck(); change(&c); return c }
 	state := func(change func(*events.State)) any { s := fullOrderState(); change(&s); return s }
-	for _, tc := range []struct {
-		record, field string
-		value         any
-	}{
-		{"Webhook", "key", hook(func(w *events.Webhook) { w.Key.ID = secret + "/x" })},
+	return []forbidden{
+		{"Webhook", "key", hook(func(w *events.Webhook) { w.Key.ID = quoteMe + "/x" })},
 		{"Webhook", "event_id", hook(func(w *events.Webhook) { w.EventID = "" })},
 		{"Webhook", "event_id", hook(func(w *events.Webhook) { w.EventID = events.EventID(strings.Repeat("x", 129)) })},
 		{"Webhook", "observed_at", hook(func(w *events.Webhook) { w.ObservedAt = 0 })},
 		{"Webhook", "observed_at", hook(func(w *events.Webhook) { w.ObservedAt = 253402300800000 })},
 		{"Webhook", "trust", hook(func(w *events.Webhook) { w.Trust = 2 })},
 		{"Webhook", "status", hook(func(w *events.Webhook) { w.Status = 99 })},
-		{"Webhook", "status_raw", hook(func(w *events.Webhook) { w.StatusRaw = secret + "\xff" })},
+		{"Webhook", "status_raw", hook(func(w *events.Webhook) { w.StatusRaw = quoteMe + "\xff" })},
 		{"Webhook", "fiat_amount", hook(func(w *events.Webhook) { w.Facts.FiatAmount = "1e3" })},
-		{"Webhook", "crypto_amount", hook(func(w *events.Webhook) { w.Facts.CryptoAmount = secret })},
+		{"Webhook", "crypto_amount", hook(func(w *events.Webhook) { w.Facts.CryptoAmount = quoteMe })},
 		{"Webhook", "tx_hash", hook(func(w *events.Webhook) { w.Facts.TxHash = "\xff" })},
 		{"Webhook", "funds_taken", hook(func(w *events.Webhook) { w.Facts.FundsTaken = "yes" })},
 		{"Webhook", "docs_uploaded", hook(func(w *events.Webhook) { w.Facts.DocsUploaded = "TRUE" })},
 		{"Webhook", "provider_created_at", hook(func(w *events.Webhook) { w.Facts.ProviderCreatedAt = -1 << 62 })},
 		{"Webhook", "wallet_accounts", hook(func(w *events.Webhook) { w.Facts.WalletAccounts = `[{"id":"b"},{"id":"a"}]` })},
-		{"Webhook", "wallet_accounts", hook(func(w *events.Webhook) { w.Facts.WalletAccounts = secret })},
-		{"Webhook", "facts", hook(func(w *events.Webhook) { w.Facts.MerchantRef = secret })},
+		{"Webhook", "wallet_accounts", hook(func(w *events.Webhook) { w.Facts.WalletAccounts = quoteMe })},
+		{"Webhook", "facts", hook(func(w *events.Webhook) { w.Facts.MerchantRef = quoteMe })},
 		{"Intent", "kind", intent(func(i *events.Intent) { i.Kind = 9 })},
 		{"Intent", "revision", intent(func(i *events.Intent) { i.Revision = -1 })},
 		{"Intent", "decision", intent(func(i *events.Intent) { i.Kind, i.Status = events.Decide, events.StatusPending })},
@@ -112,7 +115,7 @@ func TestEncode_refusesWhatNobodyCouldRead(t *testing.T) {
 		{"StatusCheck", "outcome", check(func(c *events.StatusCheck) { c.Outcome = "fine" })},
 		{"StatusCheck", "status_raw", check(func(c *events.StatusCheck) { c.Outcome = events.OutcomeTimeout })},
 		{"StatusCheck", "http_status", check(func(c *events.StatusCheck) { c.HTTPStatus = -1 })},
-		{"StatusCheck", "facts", check(func(c *events.StatusCheck) { c.Facts.CustomerRef = secret })},
+		{"StatusCheck", "facts", check(func(c *events.StatusCheck) { c.Facts.CustomerRef = quoteMe })},
 		{"StatusCheck", "attempt", check(func(c *events.StatusCheck) { c.Attempt = -1 })},
 		{"OrderState", "status", state(func(s *events.State) { s.Status = 99 })},
 		{"OrderState", "open_discrepancies", state(func(s *events.State) { s.Open = []string{"ODD"} })},
@@ -134,13 +137,20 @@ func TestEncode_refusesWhatNobodyCouldRead(t *testing.T) {
 		{"ReconcilerPosition", "inputs", events.Position{Next: []events.InputOffset{{Topic: "t"}, {Topic: "t", Offset: 1}}}},
 		{"ReconcilerPosition", "partition", events.Position{Partition: -1}},
 		{"ReconcilerPosition", "state_count", events.Position{States: -1}},
-	} {
-		b, err := recordOf(t, tc.record).encode(newCodec(t), tc.value)
+	}
+}
+
+// What the contract forbids is refused when it is written, by name of the
+// field and without its content.
+func TestEncode_refusesWhatNobodyCouldRead(t *testing.T) {
+	c := newCodec(t)
+	for _, tc := range forbiddenValues() {
+		b, err := recordOf(t, tc.record).encode(c, tc.value)
 		if !errors.Is(err, codec.ErrInvalid) || b != nil {
 			t.Errorf("encode %s with bad %s = %x, %v; want ErrInvalid", tc.record, tc.field, b, err)
 			continue
 		}
-		if !strings.Contains(err.Error(), tc.field) || strings.Contains(err.Error(), secret) {
+		if !strings.Contains(err.Error(), tc.field) || strings.Contains(err.Error(), quoteMe) {
 			t.Errorf("encode %s with bad %s: error %q does not name the field, or quotes it", tc.record, tc.field, err)
 		}
 	}

@@ -28,8 +28,7 @@ func (c *Codec) DecodeAny(ctx context.Context, value []byte) (name string, line 
 	if err := w.decode(value[frameSize:], w.schema, &v); err != nil {
 		return "", nil, fmt.Errorf("codec: decode %s: %w", w.name, err)
 	}
-	root := w.schema.Root().ExpandReferences()
-	if line, err = appendJSON(nil, root, v); err != nil {
+	if line, err = appendJSON(nil, w.root, v); err != nil {
 		return "", nil, fmt.Errorf("codec: show %s: %v: %w", w.name, err, ErrCorrupt)
 	}
 	return w.name, line, nil

@@ -11,11 +11,12 @@ import (
 
 // writer is a schema that values were written with.
 type writer struct {
-	name   string       // record name without our namespace; the full name if it is not ours
-	schema *avro.Schema // as registered; nil when it is not Avro
-	shape  *shape       // the layout of schema; nil when our records cannot have it
-	read   *avro.Schema // decodes what schema wrote into our layout; nil when it cannot
-	extra  bool         // schema has fields that ours does not know
+	name   string           // record name without our namespace; the full name if it is not ours
+	schema *avro.Schema     // as registered; nil when it is not Avro
+	root   *avro.SchemaNode // of schema, references expanded; nil like shape
+	shape  *shape           // the layout of schema; nil when our records cannot have it
+	read   *avro.Schema     // decodes what schema wrote into our layout; nil when it cannot
+	extra  bool             // schema has fields that ours does not know
 }
 
 // flight is one look-up under way. done is closed when it has ended.
@@ -112,11 +113,12 @@ func (w *writer) decode(body []byte, schema *avro.Schema, v any) error {
 
 // ourWriter is the writer of a schema of ours.
 func ourWriter(name string, schema *avro.Schema) (*writer, error) {
-	sh, err := shapeOf(schema.Root().ExpandReferences())
+	root := schema.Root().ExpandReferences()
+	sh, err := shapeOf(root)
 	if err != nil {
 		return nil, fmt.Errorf("codec: schema %s: %w", name, err)
 	}
-	return &writer{name: name, schema: schema, shape: sh, read: schema}, nil
+	return &writer{name: name, schema: schema, root: root, shape: sh, read: schema}, nil
 }
 
 // newWriter compiles a registered schema. A text that is not Avro, or not one
@@ -144,7 +146,7 @@ func newWriter(text string) *writer {
 			return w
 		}
 		if read, err := avro.Resolve(schema, reader); err == nil {
-			w.shape, w.read = sh, read
+			w.root, w.shape, w.read = root, sh, read
 		}
 	}
 	return w

@@ -74,7 +74,9 @@ func (k *kado) newID(_ events.SubjectKind, _ int, d dice) string { return d.hex(
 // the payment as before it.
 func (k *kado) fill(s *subject, d dice) {
 	s.drawMoney(d)
-	s.fiat.Amount, s.crypto.Amount = jsNumber(s.fiat.Amount), jsNumber(s.crypto.Amount)
+	if s.kind == events.Order {
+		s.fiat.Amount, s.crypto.Amount = jsNumber(s.fiat.Amount), jsNumber(s.crypto.Amount)
+	}
 	if s.txHash == "" && s.last().word == "success+settled" {
 		s.txHash = "0x" + d.hex("tx", 64)
 	}

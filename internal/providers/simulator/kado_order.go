@@ -14,7 +14,7 @@ import (
 )
 
 // kadoOrder is the order object, as public clients type it. All amounts are
-// JSON numbers; recvAmount may lack its amount until the order is settled.
+// JSON numbers; recvAmount may lack its amount until the last state.
 type kadoOrder struct {
 	ID                string            `json:"id"`
 	OrderType         string            `json:"orderType"`
@@ -103,7 +103,7 @@ func (k *kado) object(s *subject, at int) kadoOrder {
 	if s.side == "sell" {
 		o.PayAmount, o.RecvAmount = crypto, fiat
 	}
-	if transfer != "settled" && d.chance("receive amount later", 0, 0.3) {
+	if at < len(s.stages)-1 && d.chance("receive amount later", 0, 0.3) {
 		o.RecvAmount.Amount = ""
 	}
 	return o

@@ -103,7 +103,7 @@ func start(t *testing.T, w *simulator.World) {
 
 func quiet(t *testing.T, w *simulator.World) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := w.WaitQuiet(ctx); err != nil {
 		t.Fatal(err)

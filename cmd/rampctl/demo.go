@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,10 +16,12 @@ import (
 
 	"rampstream/internal/app"
 	"rampstream/internal/config"
+	"rampstream/internal/demo"
 	"rampstream/internal/inspect"
 	"rampstream/internal/kafka"
 	"rampstream/internal/kafka/embedded"
 	"rampstream/internal/providers"
+	"rampstream/internal/providers/simulator"
 	"rampstream/internal/run"
 	"rampstream/internal/telemetry"
 )
@@ -68,12 +71,12 @@ running until a signal; any Kafka client can read its topics meanwhile.`,
 	return cmd
 }
 
-// demo is a running demo.
-type demo struct {
+// running is a demo under way.
+type running struct {
 	c       *cli
 	o       demoOptions
 	cfg     config.Config
-	sim     *simulated
+	sim     *demo.Sim
 	cluster *embedded.Cluster
 	ingest  string // base URL
 	log     *slog.Logger
@@ -85,7 +88,7 @@ func (c *cli) runDemo(ctx context.Context, o demoOptions) (err error) {
 	if o.limit == 0 && o.orders > 0 {
 		o.limit = 38 * time.Second
 	}
-	d := &demo{c: c, o: o}
+	d := &running{c: c, o: o}
 	if d.log, err = telemetry.NewLogger(c.errw, "demo", o.logs, "text"); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -113,7 +116,7 @@ func (c *cli) runDemo(ctx context.Context, o demoOptions) (err error) {
 
 // prepare starts the cluster and the simulators and writes topics and schemas.
 // Everything listens before anything runs.
-func (d *demo) prepare(ctx context.Context) (public net.Listener, err error) {
+func (d *running) prepare(ctx context.Context) (public net.Listener, err error) {
 	if d.cluster, err = embedded.Start(embedded.Options{BrokerAddr: d.o.brokerAddr, RegistryAddr: d.o.registry}); err != nil {
 		return nil, err
 	}
@@ -121,10 +124,14 @@ func (d *demo) prepare(ctx context.Context) (public net.Listener, err error) {
 		return nil, err
 	}
 	d.ingest = "http://" + public.Addr().String()
-	if d.sim, err = newSimulated(ctx, d.o, d.ingest); err != nil {
+	faults := simulator.DefaultFaults()
+	if d.o.noFaults {
+		faults = simulator.NoFaults()
+	}
+	if d.sim, err = demo.New(ctx, demo.Options{Seed: d.o.seed, Faults: faults, Stage: d.o.stage, Ingest: d.ingest}); err != nil {
 		return nil, err
 	}
-	d.cfg = d.sim.config(d.cluster.Brokers(), d.cluster.RegistryURL(), d.ingest)
+	d.cfg = d.sim.Config(d.cluster.Brokers(), d.cluster.RegistryURL())
 	if err := d.cfg.Validate(config.ForAll, known(), providers.Policy{Demo: true}); err != nil {
 		return nil, err
 	}
@@ -151,15 +158,15 @@ func (d *demo) prepare(ctx context.Context) (public net.Listener, err error) {
 	return public, nil
 }
 
-func (d *demo) announce() {
-	fmt.Fprintf(d.c.errw, "kafka      %s\nregistry   %s\ningest     %s\n", join(d.cluster.Brokers()), d.cluster.RegistryURL(), d.ingest)
+func (d *running) announce() {
+	fmt.Fprintf(d.c.errw, "kafka      %s\nregistry   %s\ningest     %s\n", strings.Join(d.cluster.Brokers(), ","), d.cluster.RegistryURL(), d.ingest)
 	fmt.Fprintf(d.c.errw, "any Kafka client can read the topics, with isolation.level=read_committed; from another shell:\n")
 	fmt.Fprintf(d.c.errw, "  RAMP_KAFKA_BROKERS=%s RAMP_REGISTRY_URL=%s RAMP_TOPICS_PARTITIONS=%d go run ./cmd/rampctl orders ls\n\n",
-		join(d.cluster.Brokers()), d.cluster.RegistryURL(), d.cfg.Topics.Partitions)
+		strings.Join(d.cluster.Brokers(), ","), d.cluster.RegistryURL(), d.cfg.Topics.Partitions)
 }
 
 // start runs the three programs, as their mains do.
-func (d *demo) start(ctx context.Context, g *errgroup.Group, public net.Listener) {
+func (d *running) start(ctx context.Context, g *errgroup.Group, public net.Listener) {
 	program := func(name string, f func(app.Program, context.Context) error) {
 		p := app.Program{Config: d.cfg, Providers: known(), Log: d.log.With("program", name), Metrics: telemetry.NewRegistry(name)}
 		if name == config.ForIngest {
@@ -177,12 +184,12 @@ func (d *demo) start(ctx context.Context, g *errgroup.Group, public net.Listener
 	program(config.ForPoller, app.Program.Poller)
 }
 
-func (d *demo) close() error {
+func (d *running) close() error {
 	if d.kafka != nil {
 		d.kafka.Close()
 	}
 	if d.sim != nil {
-		d.sim.world.Close()
+		d.sim.World.Close()
 	}
 	if d.cluster != nil {
 		d.cluster.Close()
@@ -206,7 +213,7 @@ type summary struct {
 	wrong  []string
 }
 
-func (d *demo) report(s summary) error {
+func (d *running) report(s summary) error {
 	out := d.c.out
 	if d.c.json() {
 		out = d.c.errw
@@ -214,7 +221,7 @@ func (d *demo) report(s summary) error {
 	fmt.Fprintf(out, "\n%d orders and customers in %.1f s: %d decided by webhook, %d by poll, %d disputed, %d discrepancies found\n",
 		s.Orders, s.Seconds, s.ByWebhook, s.ByPoll, s.Disputed, s.Discrepancies)
 	fmt.Fprintf(out, "first settled order %d ms after the process started\n", s.FirstSettledMS)
-	fmt.Fprintf(out, "what went wrong on the way: %s\n", join(s.faults))
+	fmt.Fprintf(out, "what went wrong on the way: %s\n", strings.Join(s.faults, ","))
 	fmt.Fprintf(out, "compared with what the providers finally say: %d wrong, %d missing\n", s.Wrong, s.Missing)
 	for _, w := range s.wrong {
 		fmt.Fprintln(out, " ", w)

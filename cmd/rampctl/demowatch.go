@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"rampstream/internal/demo"
 	"rampstream/internal/events"
 	"rampstream/internal/inspect"
 	"rampstream/internal/providers/simulator"
@@ -29,7 +30,7 @@ const (
 
 // watcher follows the states and prints what changes.
 type watcher struct {
-	d       *demo
+	d       *running
 	table   *inspect.Table
 	shown   map[events.Key]events.Status
 	first   time.Duration // of the first settled order, since the process started
@@ -39,7 +40,7 @@ type watcher struct {
 
 // watch places orders and follows the states until all agree with the
 // providers, the time is over, or ctx ends.
-func (d *demo) watch(ctx context.Context) (summary, error) {
+func (d *running) watch(ctx context.Context) (summary, error) {
 	placing := make(chan error, 1)
 	go func() { placing <- d.placeAll(ctx) }()
 	w := &watcher{d: d, table: inspect.NewTable(d.view), shown: map[events.Key]events.Status{}}
@@ -77,7 +78,7 @@ func (d *demo) watch(ctx context.Context) (summary, error) {
 			return summary{}, err
 		}
 		w.show()
-		if d.o.orders == 0 || !placed || !d.sim.world.Quiet() || !w.agrees() {
+		if d.o.orders == 0 || !placed || !d.sim.World.Quiet() || !w.agrees() {
 			agreed = time.Time{}
 			continue
 		}
@@ -91,7 +92,7 @@ func (d *demo) watch(ctx context.Context) (summary, error) {
 }
 
 // placeAll places the orders of the demo, or one after the other without end.
-func (d *demo) placeAll(ctx context.Context) error {
+func (d *running) placeAll(ctx context.Context) error {
 	customers := d.o.orders / 10
 	every := placeEvery
 	if d.o.orders > 0 {
@@ -104,7 +105,7 @@ func (d *demo) placeAll(ctx context.Context) error {
 		if d.o.orders == 0 {
 			customer = n%11 == 10
 		}
-		if err := d.sim.place(ctx, n, customer); err != nil {
+		if err := d.sim.Place(ctx, n, customer); err != nil {
 			return err
 		}
 		select {
@@ -118,8 +119,8 @@ func (d *demo) placeAll(ctx context.Context) error {
 
 // agrees reports whether every state is what its provider finally says.
 func (w *watcher) agrees() bool {
-	for _, t := range w.d.sim.world.Truth() {
-		if st, ok := w.table.States()[t.Key]; !ok || st.Status != expected(t) {
+	for _, t := range w.d.sim.World.Truth() {
+		if st, ok := w.table.States()[t.Key]; !ok || st.Status != demo.Expected(t) {
 			return false
 		}
 	}
@@ -197,7 +198,7 @@ func (w *watcher) draw() {
 }
 
 // summarise compares every state with the provider's last word.
-func (d *demo) summarise(w *watcher) (summary, error) {
+func (d *running) summarise(w *watcher) (summary, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if _, err := w.table.Refresh(ctx); err != nil {
@@ -208,9 +209,9 @@ func (d *demo) summarise(w *watcher) (summary, error) {
 		return summary{}, err
 	}
 	s := summary{Discrepancies: len(all), FirstSettledMS: w.first.Milliseconds(), Seconds: time.Since(processStart).Seconds()}
-	for _, t := range d.sim.world.Truth() {
+	for _, t := range d.sim.World.Truth() {
 		s.Orders++
-		want := expected(t)
+		want := demo.Expected(t)
 		if !t.Settled { // cut short: the provider has not said its last word
 			want = t.Now
 		}
@@ -233,7 +234,7 @@ func (d *demo) summarise(w *watcher) (summary, error) {
 			s.Disputed++
 		}
 	}
-	s.faults = injected(d.sim.world.Stats())
+	s.faults = injected(d.sim.World.Stats())
 	return s, nil
 }
 

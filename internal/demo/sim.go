@@ -1,4 +1,7 @@
-package main
+// Package demo is the other side of rampstream in a demonstration or a test:
+// simulated providers, the payers and a merchant, and the configuration with
+// which the three programs talk to them. Only rampctl and tests import it.
+package demo
 
 import (
 	"bytes"
@@ -9,7 +12,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"slices"
+	"sync"
 	"time"
 
 	"rampstream/internal/config"
@@ -18,20 +22,42 @@ import (
 	"rampstream/internal/providers/simulator"
 )
 
-// demoAccount is the account name of every provider in the demo.
-const demoAccount = "demo"
+// Account is the account name of every provider.
+const Account = "demo"
 
-// simulated is the other side of the demo: the providers, the payers and the
-// merchant.
-type simulated struct {
-	world  *simulator.World
-	ingest string
-	token  string
-	creds  demoCreds
-	client *http.Client
+// Options say what the simulated world does.
+type Options struct {
+	Seed   uint64
+	Faults simulator.Faults
+	// Stage is the mean time an order stays in one state; 0 means 400 ms.
+	Stage time.Duration
+	// Ingest is the base URL under which the programs' ingest is reached.
+	Ingest string
 }
 
-type demoCreds struct {
+// Sim is the other side: the providers, the payers and the merchant. Its
+// methods may be called concurrently.
+type Sim struct {
+	World  *simulator.World
+	Token  string // of the merchant, for ingest's intents routes
+	ingest string
+	creds  creds
+	client *http.Client
+
+	mu    sync.Mutex
+	acked []Receipt
+}
+
+// Receipt is what ingest answered to an intent with 200.
+type Receipt struct {
+	Key       events.Key     `json:"-"`
+	EventID   events.EventID `json:"event_id"`
+	Topic     string         `json:"topic"`
+	Partition int32          `json:"partition"`
+	Offset    int64          `json:"offset"`
+}
+
+type creds struct {
 	kado   simulator.KadoCreds
 	kanga  simulator.KangaCreds
 	koinal simulator.KoinalCreds
@@ -47,15 +73,15 @@ func secret() string {
 	return hex.EncodeToString(b[:])
 }
 
-func newSimulated(ctx context.Context, o demoOptions, ingest string) (*simulated, error) {
-	faults := simulator.DefaultFaults()
-	if o.noFaults {
-		faults = simulator.NoFaults()
+// New starts the providers' servers on loopback ports. Close World when done.
+func New(ctx context.Context, o Options) (*Sim, error) {
+	if o.Stage == 0 {
+		o.Stage = 400 * time.Millisecond
 	}
-	s := &simulated{
-		ingest: ingest, token: secret(), client: &http.Client{Timeout: 15 * time.Second},
-		world: simulator.New(simulator.Options{Seed: o.seed, Faults: faults, Speed: simulator.Speed{Stage: o.stage}}),
-		creds: demoCreds{
+	s := &Sim{
+		ingest: o.Ingest, Token: secret(), client: &http.Client{Timeout: 15 * time.Second},
+		World: simulator.New(simulator.Options{Seed: o.Seed, Faults: o.Faults, Speed: simulator.Speed{Stage: o.Stage}}),
+		creds: creds{
 			kado:   simulator.KadoCreds{PublicKey: secret(), APISecret: secret(), WebhookSecret: secret(), WidgetID: secret()},
 			kanga:  simulator.KangaCreds{APIKey: secret(), Secret: secret()},
 			koinal: simulator.KoinalCreds{MerchantCode: 4711, CustomerReference: "shop-x", Secret: secret(), CallbackSecret: secret()},
@@ -63,12 +89,12 @@ func newSimulated(ctx context.Context, o demoOptions, ingest string) (*simulated
 			zumo:   simulator.ZumoCreds{AppID: secret(), AppSecret: secret()},
 		},
 	}
-	hook := func(p string) string { return ingest + "/v1/webhooks/" + p + "/" + demoAccount }
-	w := s.world
+	hook := func(p string) string { return o.Ingest + "/v1/webhooks/" + p + "/" + Account }
+	w := s.World
 	for _, err := range []error{
-		w.AddKado(demoAccount, s.creds.kado, hook("kado")), w.AddKanga(demoAccount, s.creds.kanga, hook("kanga")),
-		w.AddKoinal(demoAccount, s.creds.koinal, hook("koinal")), w.AddKuna(demoAccount, s.creds.kuna, hook("kuna")),
-		w.AddZumo(demoAccount, s.creds.zumo, hook("zumo")), w.Start(ctx),
+		w.AddKado(Account, s.creds.kado, hook("kado")), w.AddKanga(Account, s.creds.kanga, hook("kanga")),
+		w.AddKoinal(Account, s.creds.koinal, hook("koinal")), w.AddKuna(Account, s.creds.kuna, hook("kuna")),
+		w.AddZumo(Account, s.creds.zumo, hook("zumo")), w.Start(ctx),
 	} {
 		if err != nil {
 			return nil, err
@@ -77,13 +103,13 @@ func newSimulated(ctx context.Context, o demoOptions, ingest string) (*simulated
 	return s, nil
 }
 
-// config is the configuration of the three programs. The rules are those of
+// Config is the configuration of the three programs. The rules are those of
 // production with shorter times, so that a dispute ends within seconds.
-func (s *simulated) config(brokers []string, registry, ingest string) config.Config {
+func (s *Sim) Config(brokers []string, registry string) config.Config {
 	cfg := config.Default()
 	cfg.Kafka.Brokers, cfg.Registry.URL = brokers, registry
 	cfg.Topics.Partitions, cfg.Topics.Replicas = 4, 1
-	cfg.Ingest.PublicURL = ingest
+	cfg.Ingest.PublicURL = s.ingest
 	cfg.Ingest.AdminListen, cfg.Poller.AdminListen, cfg.Reconciler.AdminListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Ingest.Hint = config.Hint{PerOrder: 200 * time.Millisecond, Rate: 200, Burst: 200}
 	cfg.Poller.InstanceID, cfg.Reconciler.InstanceID = "demo-poller", "demo-reconciler"
@@ -95,7 +121,7 @@ func (s *simulated) config(brokers []string, registry, ingest string) config.Con
 	}
 	poll := providers.Poll{Rate: 100, Burst: 50, HintRate: 40, SweepEvery: time.Second}
 	api := func(p events.Provider) providers.API {
-		return providers.API{BaseURL: s.world.URL(p, demoAccount), AllowInsecure: true}
+		return providers.API{BaseURL: s.World.URL(p, Account), AllowInsecure: true}
 	}
 	kado, kanga, koinal, kuna, zumo := api("kado"), api("kanga"), api("koinal"), api("kuna"), api("zumo")
 	kado.PublicKey, kado.PrivateKey, kado.WidgetID = s.creds.kado.PublicKey, providers.Secret(s.creds.kado.APISecret), s.creds.kado.WidgetID
@@ -108,33 +134,33 @@ func (s *simulated) config(brokers []string, registry, ingest string) config.Con
 	}
 	hint := providers.Webhook{Trust: "hint"}
 	cfg.Accounts = []providers.Account{
-		{Provider: "kado", Account: demoAccount, Webhook: signed(s.creds.kado.PublicKey, s.creds.kado.WebhookSecret), API: kado, Poll: poll},
-		{Provider: "kanga", Account: demoAccount, Webhook: hint, API: kanga, Poll: poll},
-		{Provider: "koinal", Account: demoAccount, Webhook: signed("", s.creds.koinal.CallbackSecret), API: koinal, Poll: poll},
-		{Provider: "kuna", Account: demoAccount, Webhook: hint, API: kuna, Poll: poll},
-		{Provider: "zumo", Account: demoAccount, Webhook: hint, API: zumo, Poll: poll},
+		{Provider: "kado", Account: Account, Webhook: signed(s.creds.kado.PublicKey, s.creds.kado.WebhookSecret), API: kado, Poll: poll},
+		{Provider: "kanga", Account: Account, Webhook: hint, API: kanga, Poll: poll},
+		{Provider: "koinal", Account: Account, Webhook: signed("", s.creds.koinal.CallbackSecret), API: koinal, Poll: poll},
+		{Provider: "kuna", Account: Account, Webhook: hint, API: kuna, Poll: poll},
+		{Provider: "zumo", Account: Account, Webhook: hint, API: zumo, Poll: poll},
 	}
 	var lanes []events.Lane
 	for _, a := range cfg.Accounts {
 		lanes = append(lanes, events.LaneOf(a.Provider, a.Account))
 	}
-	cfg.Ingest.Tokens = []config.Token{{Name: "shop", Token: providers.Secret(s.token), Accounts: lanes}}
+	cfg.Ingest.Tokens = []config.Token{{Name: "shop", Token: providers.Secret(s.Token), Accounts: lanes}}
 	return cfg
 }
 
 // orderProviders take turns in the demo's orders.
 var orderProviders = []events.Provider{"kado", "kanga", "koinal", "kuna"}
 
-// place begins the life of the n-th subject (an order, or every eleventh time
+// Place begins the life of the n-th subject (an order, or every eleventh time
 // a Zumo customer) and lets the merchant announce it. Every fifth Kuna order is
 // announced by nobody: only a sweep can find it.
-func (s *simulated) place(ctx context.Context, n int, customer bool) error {
+func (s *Sim) Place(ctx context.Context, n int, customer bool) error {
 	p := orderProviders[n%len(orderProviders)]
 	spec := simulator.OrderSpec{Unannounced: p == "kuna" && n%5 == 0}
 	if customer {
 		p, spec = "zumo", simulator.OrderSpec{Unannounced: true}
 	}
-	t, err := s.world.PlaceOrder(p, demoAccount, spec)
+	t, err := s.World.PlaceOrder(p, Account, spec)
 	if err != nil || !t.KnownToMerchant {
 		return err
 	}
@@ -142,7 +168,7 @@ func (s *simulated) place(ctx context.Context, n int, customer bool) error {
 }
 
 // intend posts the merchant's intent to ingest, again after a 503.
-func (s *simulated) intend(ctx context.Context, t simulator.Truth) error {
+func (s *Sim) intend(ctx context.Context, t simulator.Truth) error {
 	type fiat struct {
 		Amount   string `json:"amount"`
 		Currency string `json:"currency"`
@@ -170,8 +196,12 @@ func (s *simulated) intend(ctx context.Context, t simulator.Truth) error {
 		return err
 	}
 	for {
-		code, err := s.post(ctx, text)
+		r, code, err := s.post(ctx, text)
 		if err == nil && code == http.StatusOK {
+			r.Key = t.Key
+			s.mu.Lock()
+			s.acked = append(s.acked, r)
+			s.mu.Unlock()
 			return nil
 		}
 		if err == nil && code != http.StatusServiceUnavailable {
@@ -185,30 +215,38 @@ func (s *simulated) intend(ctx context.Context, t simulator.Truth) error {
 	}
 }
 
-func (s *simulated) post(ctx context.Context, body []byte) (int, error) {
+// Acknowledged lists the receipts of every intent that ingest answered with 200.
+func (s *Sim) Acknowledged() []Receipt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.acked)
+}
+
+func (s *Sim) post(ctx context.Context, body []byte) (r Receipt, code int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.ingest+"/v1/orders", bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return Receipt{}, 0, err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.token)
+	req.Header.Set("Authorization", "Bearer "+s.Token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, err
+		return Receipt{}, 0, err
 	}
-	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
-	return resp.StatusCode, err
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return Receipt{}, resp.StatusCode, err
+	}
+	return r, resp.StatusCode, json.Unmarshal(text, &r)
 }
 
-// expected is the status that a state must end with: what the provider finally
+// Expected is the status that a state must end with: what the provider finally
 // says, but DISPUTED where the payer changed the amount that the merchant asked
 // for.
-func expected(t simulator.Truth) events.Status {
+func Expected(t simulator.Truth) events.Status {
 	if t.Tampered && t.KnownToMerchant && t.Final == events.StatusCompleted {
 		return events.StatusDisputed
 	}
 	return t.Final
 }
-
-func join(s []string) string { return strings.Join(s, ",") }

@@ -85,7 +85,7 @@ func expiry(token string, now time.Time) time.Time {
 // maxExpiry is the year 9999: beyond it a time is a mistake.
 const maxExpiry = 253402300799
 
-// token reports whether s can be sent as a credential in a header.
+// validToken reports whether s can be sent as a credential in a header.
 func validToken(s string) bool {
 	if s == "" || len(s) > 8<<10 {
 		return false

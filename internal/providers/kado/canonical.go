@@ -1,6 +1,7 @@
 package kado
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,21 +21,26 @@ func Canonical(body []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, _ := stringify(v)
-	return out, nil
+	out, _, err := stringify(v)
+	return out, err
 }
 
 // stringify also reports whether a number lost digits: whether the decimal
-// value of some literal differs from that of its canonical form.
-func stringify(v jsonx.Value) (out []byte, lossy bool) {
+// value of some literal differs from that of its canonical form. Its error is
+// jsonx.ErrBounds, see maxCostly.
+func stringify(v jsonx.Value) (out []byte, lossy bool, err error) {
 	w := writer{}
 	w.value(v)
-	return w.out, w.lossy
+	if w.costly > maxCostly {
+		return nil, false, fmt.Errorf("numbers: %w", jsonx.ErrBounds)
+	}
+	return w.out, w.lossy, nil
 }
 
 type writer struct {
-	out   []byte
-	lossy bool
+	out    []byte
+	lossy  bool
+	costly int
 }
 
 func (w *writer) value(v jsonx.Value) {

@@ -8,14 +8,36 @@ import (
 	"rampstream/internal/providers/jsonx"
 )
 
+// maxCostly bounds the numbers of one document that the fast conversion cannot
+// do. Such a literal takes tens of microseconds, and the canonical form is
+// needed before the sender is known: without a bound, 256 KiB of "5e-324" would
+// buy a forger a second of our time. No amount or rate is anywhere near.
+const maxCostly = 128
+
 func (w *writer) number(v jsonx.Value) {
 	literal, _ := v.Literal()
+	if costly(literal) {
+		if w.costly++; w.costly > maxCostly {
+			return
+		}
+	}
 	start := len(w.out)
 	f, _ := strconv.ParseFloat(literal, 64) // beyond the range it is infinite, as in JSON.parse
 	w.out = appendNumber(w.out, f)
 	if !sameDecimal(literal, string(w.out[start:])) {
 		w.lossy = true
 	}
+}
+
+// costly reports whether a literal has more digits than 64 bits hold or an
+// exponent that needs big arithmetic.
+func costly(literal string) bool {
+	mantissa, exponent := literal, ""
+	if i := strings.IndexAny(literal, "eE"); i >= 0 {
+		mantissa, exponent = literal[:i], strings.TrimLeft(literal[i+1:], "+-0")
+	}
+	// 20 bytes: 19 digits and a point; the sign may take one digit's place.
+	return len(mantissa) > 20 || len(exponent) > 2 || (len(exponent) == 2 && exponent > "30")
 }
 
 // appendNumber is Number::toString of ECMAScript for radix 10, and "null" for

@@ -48,7 +48,7 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 	}
 	c := content{raw: d.Body, doc: doc, flags: flags, err: scanErr}
 	if scanErr == nil {
-		c.canonical, c.lossy = stringify(doc)
+		c.canonical, c.lossy, c.err = stringify(doc)
 	}
 	h, m, err := p.authenticate(d, c)
 	if err != nil {
@@ -93,7 +93,10 @@ func (p *parser) parseHint(d providers.Delivery, doc jsonx.Value, flags jsonx.Fl
 		}
 		return events.Webhook{}, err
 	}
-	canonical, _ := stringify(doc)
+	canonical, _, err := stringify(doc)
+	if err != nil {
+		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, scanReason(err), err.Error())
+	}
 	return events.Webhook{
 		Key: w.Key, ObservedAt: d.ReceivedAt, Trust: events.TrustHint, HintReason: "unconfigured",
 		EventID:    events.EventID(events.Digest("kado hint", string(p.account), sha256Hex(canonical))),

@@ -159,6 +159,7 @@ func TestParseWebhook_refuses(t *testing.T) {
 	}
 	lossy := strings.Replace(completed, "100.5", "9007199254740993", 1)
 	doubled := strings.Replace(completed, `"id":"w1"`, `"id":"w0","id":"w1"`, 1)
+	costly := "[" + strings.Repeat("5e-324,", 200) + "0]"
 	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
 	for _, tc := range []struct {
 		name   string
@@ -209,6 +210,7 @@ func TestParseWebhook_refuses(t *testing.T) {
 		{"byte order mark", nil, sent{body: "\ufeff{}", payload: "\ufeff{}"}, nil, providers.ErrBadRequest, "encoding"},
 		{"syntax", nil, sent{body: "{", payload: "x"}, nil, providers.ErrBadRequest, "json_syntax"},
 		{"bounds", nil, sent{body: deep, payload: "x"}, nil, providers.ErrBadRequest, "json_bounds"},
+		{"too many costly numbers", nil, sent{body: costly, payload: "x"}, nil, providers.ErrBadRequest, "json_bounds"},
 		{"gzip", nil, sent{body: completed}, header("Content-Encoding", "gzip"), providers.ErrUnsupportedMedia, "media_type"},
 		{"two content types", nil, sent{body: completed}, header("Content-Type", "application/json", "text/plain"), providers.ErrUnsupportedMedia, "media_type"},
 		{"form, strict", strict, sent{body: completed}, header("Content-Type", "application/x-www-form-urlencoded"), providers.ErrUnsupportedMedia, "media_type"},
@@ -216,6 +218,7 @@ func TestParseWebhook_refuses(t *testing.T) {
 
 		{"syntax, signed as it came", nil, sent{body: "{", payload: "{"}, nil, providers.ErrMalformed, "json_syntax"},
 		{"bounds, signed as it came", nil, sent{body: deep, payload: deep}, nil, providers.ErrMalformed, "json_bounds"},
+		{"too many costly numbers, signed as they came", nil, sent{body: costly, payload: costly}, nil, providers.ErrMalformed, "json_bounds"},
 		{"duplicate keys, signed as they came", nil, sent{body: doubled, payload: doubled}, nil, providers.ErrMalformed, "json_ambiguous"},
 		{"duplicate keys, strict", strict, sent{body: doubled}, nil, providers.ErrMalformed, "json_ambiguous"},
 		{"digits that only the canonical form lacks", nil, sent{body: lossy}, nil, providers.ErrMalformed, "number_lossy"},

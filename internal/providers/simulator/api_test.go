@@ -9,7 +9,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +109,87 @@ func TestKado_publicOrderRoute(t *testing.T) {
 		t.Errorf("unknown order = %d, want 404", got.status)
 	}
 }
+
+// The expected spellings are V8's.
+func TestKado_amountsAreJavaScriptNumbers(t *testing.T) {
+	w := newWorld(t, simulator.Options{}, nil)
+	start(t, w)
+	for in, want := range map[string]string{
+		"10.0": "10", "1.10": "1.1", "1E2": "100", "0.000001": "0.000001", "0.0000001": "1e-7", "1e20": "100000000000000000000",
+		"1e21": "1e+21", "9007199254740993": "9007199254740992", "12345678901234567890": "12345678901234567000",
+	} {
+		tr := place(t, w, "kado", simulator.OrderSpec{Fiat: simulator.Money{Amount: in, Currency: "USD"}})
+		got := do(t, "GET", w.URL("kado", "a")+"/v2/public/orders/"+tr.Key.ID, "", nil).text("data", "payAmount", "amount")
+		if got != want || tr.Fiat.Amount != want || tr.IntendedFiat.Amount != in {
+			t.Errorf("%s is stated as %s, truth %s, intended %s; want %s", in, got, tr.Fiat.Amount, tr.IntendedFiat.Amount, want)
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS() // for its certificate
+	defer cert.Close()
+	w := newWorld(t, simulator.Options{TLS: cert.TLS.Clone()}, nil)
+	start(t, w)
+	url := w.URL("kado", "a")
+	if got := do(t, "GET", url+"/v2/public/orders/x", "", nil); got.err == nil || !strings.HasPrefix(url, "https://") {
+		t.Errorf("%s with a foreign certificate = %d, want an error", url, got.status)
+	}
+	resp, err := cert.Client().Get(url + "/v2/public/orders/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 404 {
+		t.Errorf("with the right root = %d, want 404", resp.StatusCode)
+	}
+}
+
+// Whatever comes without credentials is answered, and never with success on a
+// route that wants them.
+func FuzzServe(f *testing.F) {
+	for _, s := range [][4]string{
+		{"POST", "/v1/partner/kyc/submit", "x", "{}"},
+		{"POST", "/v2/partner/kyc/u/upload-docs", "multipart/form-data; boundary=b", "--b\r\n"},
+		{"POST", "/api/v2/tpg/transaction", "00", `{"id":"K1","appId":"x","nonce":1}`},
+		{"GET", "/order/1/status", "e30=", ""},
+		{"PUT", "/v1/app-users/u/", "Bearer x", `{"synchronised":true}`},
+		{"POST", "/v2/operation/find?skip=-1&take=x", "Bearer a.b.c", `{"dateFrom":"x"}`},
+		{"POST", "/v2/auth/login", "", `{"token":"","password":""}`},
+	} {
+		f.Add(s[0], s[1], s[2], s[3])
+	}
+	w := simulator.New(simulator.Options{Keep: 4})
+	for _, err := range []error{
+		w.AddKado("a", kadoCreds, ""), w.AddKanga("a", kangaCreds, ""), w.AddKoinal("a", koinalCreds, ""),
+		w.AddZumo("a", zumoCreds, ""), w.AddKuna("a", kunaCreds, ""),
+	} {
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
+	open := map[string]bool{"kado order": true, "kanga price estimate": true, "kanga start payment": true, "kanga test": true}
+	f.Fuzz(func(t *testing.T, method, target, credential, body string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || !token.MatchString(method) {
+			t.Skip()
+		}
+		for _, p := range []events.Provider{"kado", "kanga", "koinal", "zumo", "kuna"} {
+			r := &http.Request{Method: method, URL: u, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+				"Authorization": {credential}, "Api-Sig": {credential}, "Api-Key": {credential}, "X-Signature": {credential},
+				"X-Timestamp": {"1"}, "X-Public-Key": {kadoCreds.PublicKey}, "Content-Type": {credential},
+			}}
+			w.Handler(p, "a").ServeHTTP(httptest.NewRecorder(), r)
+			calls := w.Calls(p, "a")
+			if c := calls[len(calls)-1]; c.Class == simulator.ClassOK && !open[string(p)+" "+c.Op] {
+				t.Errorf("%s %s %s: op %q succeeded without credentials", p, method, target, c.Op)
+			}
+		}
+	})
+}
+
+var token = regexp.MustCompile("^[A-Z]+$")
 
 func kangaCall(t *testing.T, base, secret, id string, nonce int64) reply {
 	t.Helper()

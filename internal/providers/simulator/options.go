@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"crypto/tls"
 	"time"
 
 	"rampstream/internal/events"
@@ -19,6 +20,9 @@ type Options struct {
 	// Listen names the address an account's server binds, by lane
 	// ("kado/acme"); default 127.0.0.1:0.
 	Listen map[events.Lane]string
+	// TLS serves HTTPS with this configuration; nil serves HTTP. An expired or
+	// foreign certificate in it is how a caller's refusal is tested.
+	TLS *tls.Config
 	// Budget is how many calls a second an account answers before it says 429,
 	// with a burst of as many; 0 means no limit.
 	Budget float64

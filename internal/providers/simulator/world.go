@@ -2,8 +2,11 @@ package simulator
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -175,7 +178,13 @@ func (w *World) listen(a *account) error {
 		return fmt.Errorf("simulator: %s: %w", a.lane, err)
 	}
 	a.url = "http://" + ln.Addr().String()
-	srv := &http.Server{Handler: a, ReadHeaderTimeout: 10 * time.Second}
+	if w.opt.TLS != nil {
+		ln, a.url = tls.NewListener(ln, w.opt.TLS), "https://"+ln.Addr().String()
+	}
+	srv := &http.Server{
+		Handler: a, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // callers that hang up are the point of many tests
+	}
 	w.wg.Go(func() { _ = srv.Serve(ln) }) // returns ErrServerClosed, always
 	ended := w.started
 	w.wg.Go(func() {

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"rampstream/internal/kafka"
 	"rampstream/internal/kafka/embedded"
@@ -180,5 +182,18 @@ func eventually(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("%s: not within 10s", what)
 		case <-tick.C:
 		}
+	}
+}
+
+// leave throws a static member out of a group.
+func leave(t *testing.T, cfg kafka.Config, group, instance string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if _, err := kadm.NewClient(cl).LeaveGroup(context15(t), kadm.LeaveGroup(group).InstanceIDs(instance)); err != nil {
+		t.Fatal(err)
 	}
 }

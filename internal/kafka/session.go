@@ -153,10 +153,13 @@ func (s *session) adjust(ctx context.Context, offsets map[string]map[int32]kgo.O
 	defer context.AfterFunc(s.stop, cancel)()
 	next, err := s.restore(rctx, offsets)
 	if err != nil {
-		if ctx.Err() == nil { // else the assignment ended first; another one follows
-			s.fail(err)
+		if ctx.Err() != nil { // the assignment ended first; another one follows
+			return nil, ctx.Err()
 		}
-		return nil, err
+		s.fail(err)
+		// Not wrapped: the client takes a cancelled context for its own end and
+		// would leave Poll waiting.
+		return nil, fmt.Errorf("%v", err)
 	}
 	return next, nil
 }

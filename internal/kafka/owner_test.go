@@ -1,0 +1,141 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/kafka"
+	"rampstream/internal/stream"
+)
+
+func groupOptions(id string) kafka.GroupOptions {
+	return kafka.GroupOptions{
+		Group: "owners", InstanceID: id, Topics: []string{"lanes"},
+		SessionTimeout: 1200 * time.Millisecond, HeartbeatInterval: 50 * time.Millisecond,
+		RebalanceTimeout: 2 * time.Second, LeaveOnClose: true,
+	}
+}
+
+func openGroup(t *testing.T, cfg kafka.Config, o kafka.GroupOptions, tb stream.Table) *kafka.Group {
+	t.Helper()
+	g, err := kafka.OpenGroup(context15(t), cfg, o, tb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	return g
+}
+
+// turn polls once, lets rebalances in and gives the values.
+func turn(t *testing.T, g *kafka.Group) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	rs, err := g.Poll(ctx, 100)
+	if err != nil && !errors.Is(err, stream.ErrTransient) {
+		t.Fatal(err)
+	}
+	defer g.Allow()
+	var out []string
+	for _, r := range rs {
+		out = append(out, string(r.Value))
+	}
+	return out
+}
+
+func TestGroup_ownsReadsAndCommitsNothing(t *testing.T) {
+	cfg, kc := start(t, 2, "lanes")
+	w := newTxnWriter(t, cfg, "w")
+	w.write("lanes", "aborted")
+	w.end(kgo.TryAbort)
+	put(t, cfg, "lanes", 0, "1")
+	put(t, cfg, "lanes", 1, "2")
+	tb := newTable(t)
+	g := openGroup(t, cfg, groupOptions("0"), tb)
+	if g.Lease() {
+		t.Error("a lease before any partition was restored")
+	}
+	got := map[string]bool{}
+	eventually(t, "all records, uncommitted ones too", func() bool {
+		for _, v := range turn(t, g) {
+			got[v] = true
+		}
+		return len(got) == 3
+	})
+	if !g.Lease() {
+		t.Error("no lease with all partitions restored")
+	}
+	if n := len(kc.GroupInfo("owners").Commits); n != 0 {
+		t.Errorf("offsets of %d topics were committed", n)
+	}
+	g.Close()
+	if g.Lease() {
+		t.Error("a lease after Close")
+	}
+	if diff := cmp.Diff([]string{"restore 0", "restore 1", "revoke [0 1]"}, tb.trace()); diff != "" {
+		t.Errorf("table calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestGroup_leaseMovesWithThePartitions(t *testing.T) {
+	cfg, _ := start(t, 2, "lanes")
+	one, two := newTable(t), newTable(t)
+	g1 := openGroup(t, cfg, groupOptions("1"), one)
+	eventually(t, "the first member owns", func() bool { turn(t, g1); return g1.Lease() && one.holds() == 2 })
+	g2 := openGroup(t, cfg, groupOptions("2"), two)
+	eventually(t, "both own one", func() bool {
+		turn(t, g1)
+		turn(t, g2)
+		return one.holds() == 1 && two.holds() == 1 && g1.Lease() && g2.Lease()
+	})
+}
+
+func TestGroup_leaseEndsWithoutHeartbeats(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	g := openGroup(t, cfg, groupOptions("0"), newTable(t))
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	block := make(chan struct{})
+	defer close(block)
+	kc.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		kc.SleepControl(func() { <-block })
+		return nil, nil, false
+	})
+	began := time.Now()
+	eventually(t, "the lease runs out", func() bool { turn(t, g); return !g.Lease() })
+	if d := time.Since(began); d > 1200*time.Millisecond {
+		t.Errorf("the lease outlived the session timeout: %s", d)
+	}
+}
+
+func TestGroup_leaseEndsWhileARebalanceWaits(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	g := openGroup(t, cfg, groupOptions("0"), newTable(t))
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	put(t, cfg, "lanes", 0, "1")
+	if _, err := g.Poll(context15(t), 1); err != nil { // no Allow: a rebalance has to wait
+		t.Fatal(err)
+	}
+	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress})
+	eventually(t, "the lease ends", func() bool { return !g.Lease() })
+	g.Allow()
+	eventually(t, "the lease returns", func() bool { turn(t, g); return g.Lease() })
+}
+
+func TestGroup_unknownMemberEndsTheLease(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	tb := newTable(t)
+	g := openGroup(t, cfg, groupOptions("0"), tb)
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	n := len(tb.trace())
+	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
+	eventually(t, "revoked and restored again", func() bool { turn(t, g); return len(tb.trace()) == n+2 && g.Lease() })
+}

@@ -1,0 +1,118 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/stream"
+)
+
+func TestTxnGroup_foreignMemberBreaksCoPartitioning(t *testing.T) {
+	cfg, _ := start(t, 2, "a", "b", "out")
+	g := openTxn(t, cfg, txnOptions("1"), newTable(t))
+	idle(t, g)
+	// Somebody joins with the same balancer but only one of the topics: it gets
+	// a-0 or a-1, while all of b stays here.
+	foreign, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.ConsumerGroup("g"),
+		kgo.ConsumeTopics("a"), kgo.Balancers(kgo.RangeBalancer()), kgo.SessionTimeout(6*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	eventually(t, "the session ends", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err = g.Poll(ctx, 1)
+		return err != nil && !errors.Is(err, stream.ErrTransient)
+	})
+	if !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "not co-partitioned: a has") {
+		t.Errorf("Poll = %v, want ErrRefused naming the topics", err)
+	}
+}
+
+func TestTxnGroup_abortedInputIsNotSeen(t *testing.T) {
+	cfg, _ := start(t, 1, "a", "b", "out")
+	w := newTxnWriter(t, cfg, "w")
+	w.write("a", "aborted")
+	w.end(kgo.TryAbort)
+	put(t, cfg, "a", 0, "kept")
+	g := openTxn(t, cfg, txnOptions("0"), newTable(t))
+	var got []string
+	for _, r := range pollN(t, g.Poll, 1) {
+		got = append(got, string(r.Value))
+	}
+	if !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("polled %q, want the committed record alone", got)
+	}
+}
+
+func TestTxnGroup_secondPollKeepsTheBatch(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out")
+	tb := newTable(t)
+	g := openTxn(t, cfg, txnOptions("0"), tb)
+	put(t, cfg, "a", 0, "1")
+	rs := pollN(t, g.Poll, 1)
+	tb.out(true)
+	hb := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress})
+	eventually(t, "the member hears of the rebalance", func() bool { return hb.Hits() == 1 })
+	idle(t, g) // must not let the rebalance in: the first records are not committed
+	if ok, err := g.Commit(context15(t), copies(rs)); !ok || err != nil {
+		t.Errorf("Commit = %v, %v; want true", ok, err)
+	}
+	tb.out(false)
+}
+
+func TestTxnGroup_commitWithoutRecords(t *testing.T) {
+	cfg, _ := start(t, 1, "a", "b", "out")
+	g := openTxn(t, cfg, txnOptions("0"), newTable(t))
+	if ok, err := g.Commit(context15(t), nil); ok || err == nil {
+		t.Errorf("Commit before Poll = %v, %v; want an error", ok, err)
+	}
+	eventually(t, "a commit of nothing polled", func() bool {
+		idle(t, g)
+		ok, err := g.Commit(context15(t), []stream.Record{{Topic: "out", Partition: 0, Value: []byte("v")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	})
+	if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"v"}) {
+		t.Errorf("out = %q, want v", got)
+	}
+	idle(t, g)
+	if ok, err := g.Commit(context15(t), nil); !ok || err != nil {
+		t.Errorf("Commit of nothing = %v, %v; want true", ok, err)
+	}
+}
+
+func TestTxnGroup_endedContextAborts(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out")
+	put(t, cfg, "a", 0, "1")
+	g := openTxn(t, cfg, txnOptions("0"), newTable(t))
+	rs := pollN(t, g.Poll, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	kc.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.DropControl()
+		cancel()
+		return nil, nil, false
+	})
+	if ok, err := g.Commit(ctx, copies(rs)); ok && err == nil {
+		t.Log("the acknowledgement was faster than the end of ctx")
+	} else if !errors.Is(err, stream.ErrTransient) {
+		t.Fatalf("Commit = %v, %v; want ErrTransient", ok, err)
+	}
+	// The transaction is resolved, not left to its timeout.
+	l := openLog(t, cfg)
+	if err := l.Read(context15(t), "out", 0, 0, kc.PartitionInfo("out", 0).HighWatermark, true, func(stream.Record) error { return nil }); err != nil {
+		t.Errorf("Read after the abort = %v", err)
+	}
+}

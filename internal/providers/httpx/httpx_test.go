@@ -24,7 +24,7 @@ import (
 
 func get(t *testing.T, client *http.Client, target string, limit int64) (int, []byte, error) {
 	t.Helper()
-	req, err := http.NewRequest("GET", target+"/path-canary?token=query-canary", nil)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", target+"/path-canary?token=query-canary", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestRetry(t *testing.T) {
 				n++
 				return tc.errs[min(n, len(tc.errs))-1]
 			})
-			if want := tc.errs[min(n, len(tc.errs))-1]; n != tc.want || err != want || time.Since(start) > 2*time.Second {
+			if want := tc.errs[min(n, len(tc.errs))-1]; n != tc.want || !errors.Is(err, want) || time.Since(start) > 2*time.Second {
 				t.Errorf("%s: %d attempts, %v, %v; want %d", tc.name, n, err, time.Since(start), tc.want)
 			}
 		})
@@ -354,7 +354,7 @@ func TestRetry_cancelled(t *testing.T) {
 		want := &providers.CallError{Outcome: events.OutcomeUnreachable}
 		n := 0
 		err := httpx.Retry(ctx, func(context.Context) error { n++; cancel(); return want })
-		if n != 1 || err != error(want) {
+		if n != 1 || !errors.Is(err, want) {
 			t.Errorf("%d attempts, %v; want one and its error", n, err)
 		}
 	})

@@ -56,7 +56,7 @@ func (w *writer) value(v jsonx.Value) {
 		w.array(v.Items())
 	case jsonx.Object:
 		w.object(v.Members())
-	default: // null; an absent value never comes out of a parser
+	case jsonx.Null, jsonx.Absent: // an absent value never comes out of a parser
 		w.out = append(w.out, "null"...)
 	}
 }

@@ -1,8 +1,6 @@
 package kado
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 
 	"rampstream/internal/events"
@@ -65,9 +63,4 @@ func readError(err error) error {
 
 func malformed(reason providers.Reason, detail string) error {
 	return providers.Refuse(providers.ErrMalformed, reason, detail)
-}
-
-func sha256Hex(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }

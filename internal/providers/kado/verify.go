@@ -49,7 +49,7 @@ func (p *parser) authenticate(d providers.Delivery, c content) (headers, match, 
 	case matched && ours:
 		return h, m, nil
 	case c.err != nil && p.canonical:
-		return headers{}, match{}, providers.Refuse(providers.ErrBadRequest, scanReason(c.err), c.err.Error())
+		return headers{}, match{}, providers.Refuse(providers.ErrBadRequest, providers.JSONReason(c.err), c.err.Error())
 	case !ours:
 		return headers{}, match{}, providers.Refuse(providers.ErrUnauthentic, "public_key", "not the account's")
 	}
@@ -96,7 +96,7 @@ func (p *parser) readings(c content) []reading {
 func (c content) believed(m match, strict bool) (jsonx.Value, error) {
 	switch {
 	case c.err != nil: // signed as it came, but not readable
-		return jsonx.Value{}, malformed(scanReason(c.err), c.err.Error())
+		return jsonx.Value{}, malformed(providers.JSONReason(c.err), c.err.Error())
 	case !m.canonical && c.flags.Duplicates:
 		return jsonx.Value{}, malformed("json_ambiguous", "duplicate key")
 	case !m.canonical:
@@ -109,7 +109,7 @@ func (c content) believed(m match, strict bool) (jsonx.Value, error) {
 	}
 	doc, err := jsonx.Parse(c.canonical)
 	if err != nil { // the canonical form of a document is a document
-		return jsonx.Value{}, malformed(scanReason(err), err.Error())
+		return jsonx.Value{}, malformed(providers.JSONReason(err), err.Error())
 	}
 	return doc, nil
 }

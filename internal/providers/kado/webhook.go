@@ -67,9 +67,9 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 	if err != nil {
 		return events.Webhook{}, err
 	}
-	w.ObservedAt, w.BodyDigest, w.Scheme = d.ReceivedAt, sha256Hex(d.Body), m.scheme
+	w.ObservedAt, w.BodyDigest, w.Scheme = d.ReceivedAt, providers.BodyDigest(d.Body), m.scheme
 	// The canonical form, not the body: one signature fits endless spellings of it.
-	w.EventID = events.EventID(events.Digest("kado webhook", string(p.account), sha256Hex(c.canonical), hex.EncodeToString(h.signature)))
+	w.EventID = events.EventID(events.Digest("kado webhook", string(p.account), providers.BodyDigest(c.canonical), hex.EncodeToString(h.signature)))
 	w.Trust = events.TrustSigned
 	if stale {
 		w.Trust, w.HintReason, w.Scheme = events.TrustHint, "stale", ""
@@ -81,27 +81,16 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 func (p *parser) parseHint(d providers.Delivery, doc jsonx.Value, flags jsonx.Flags, err error) (events.Webhook, error) {
 	switch {
 	case err != nil:
-		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, scanReason(err), err.Error())
+		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, providers.JSONReason(err), err.Error())
 	case flags.Duplicates:
 		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, "json_ambiguous", "duplicate key")
 	}
 	w, err := p.readDelivery(doc)
-	if err != nil {
-		var refused *providers.DeliveryError
-		if errors.As(err, &refused) { // nothing was authenticated, so nothing is kept
-			return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, refused.Reason, refused.Detail)
-		}
-		return events.Webhook{}, err
+	var refused *providers.DeliveryError
+	if errors.As(err, &refused) { // nothing was authenticated, so nothing is kept
+		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, refused.Reason, refused.Detail)
 	}
-	canonical, _, err := stringify(doc)
-	if err != nil {
-		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, scanReason(err), err.Error())
-	}
-	return events.Webhook{
-		Key: w.Key, ObservedAt: d.ReceivedAt, Trust: events.TrustHint, HintReason: "unconfigured",
-		EventID:    events.EventID(events.Digest("kado hint", string(p.account), sha256Hex(canonical))),
-		BodyDigest: sha256Hex(d.Body),
-	}, nil
+	return providers.Hint(w.Key, d, "unconfigured"), nil
 }
 
 // checkTransport refuses what no reading of the scheme has.
@@ -128,16 +117,4 @@ func checkTransport(d providers.Delivery, strict bool) error {
 func isJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
-}
-
-func scanReason(err error) providers.Reason {
-	switch {
-	case errors.Is(err, jsonx.ErrBounds):
-		return "json_bounds"
-	case errors.Is(err, jsonx.ErrEncoding):
-		return "encoding"
-	case errors.Is(err, jsonx.ErrDuplicate):
-		return "json_ambiguous"
-	}
-	return "json_syntax"
 }

@@ -88,9 +88,9 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 	if err != nil {
 		return events.Webhook{}, err
 	}
-	w.ObservedAt, w.BodyDigest, w.Scheme, w.Trust = d.ReceivedAt, sha256Hex(d.Body), m.scheme, events.TrustSigned
+	w.ObservedAt, w.BodyDigest, w.Scheme, w.Trust = d.ReceivedAt, providers.BodyDigest(d.Body), m.scheme, events.TrustSigned
 	// The scheme has no time: the same callback is the same event for ever.
-	w.EventID = events.EventID(events.Digest("koinal callback", string(p.account), sha256Hex(m.body), hex.EncodeToString(sig)))
+	w.EventID = events.EventID(events.Digest("koinal callback", string(p.account), providers.BodyDigest(m.body), hex.EncodeToString(sig)))
 	return w, nil
 }
 
@@ -101,11 +101,7 @@ func (p *parser) parseHint(d providers.Delivery) (events.Webhook, error) {
 	if errors.As(err, &refused) { // nothing was authenticated, so nothing is kept
 		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, refused.Reason, refused.Detail)
 	}
-	return events.Webhook{
-		Key: w.Key, ObservedAt: d.ReceivedAt, Trust: events.TrustHint, HintReason: "unconfigured",
-		EventID:    events.EventID(events.Digest("koinal hint", string(p.account), sha256Hex(d.Body))),
-		BodyDigest: sha256Hex(d.Body),
-	}, nil
+	return providers.Hint(w.Key, d, "unconfigured"), nil
 }
 
 // readDelivery says what a body means. Errors are of class ErrMalformed.
@@ -113,7 +109,7 @@ func (p *parser) readDelivery(body []byte) (events.Webhook, error) {
 	doc, flags, err := jsonx.Scan(body)
 	switch {
 	case err != nil:
-		return events.Webhook{}, malformed(scanReason(err), err.Error())
+		return events.Webhook{}, malformed(providers.JSONReason(err), err.Error())
 	case flags.Duplicates || flags.CaseTwins:
 		return events.Webhook{}, malformed("json_ambiguous", "keys are equal, or equal but for case")
 	case doc.Kind() != jsonx.Object:
@@ -219,16 +215,6 @@ func malformed(reason providers.Reason, detail string) error {
 	return providers.Refuse(providers.ErrMalformed, reason, detail)
 }
 
-func scanReason(err error) providers.Reason {
-	switch {
-	case errors.Is(err, jsonx.ErrBounds):
-		return "json_bounds"
-	case errors.Is(err, jsonx.ErrEncoding):
-		return "encoding"
-	}
-	return "json_syntax"
-}
-
 func readReason(err error) providers.Reason {
 	switch {
 	case errors.Is(err, errNoID):
@@ -239,9 +225,4 @@ func readReason(err error) providers.Reason {
 		return "number_lossy"
 	}
 	return "unknown_shape"
-}
-
-func sha256Hex(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }

@@ -74,6 +74,9 @@ func (p scheme) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 		w.Key.Provider = "kanga"
 		return providers.Hint(w.Key, d, "unsigned"), nil
 	}
+	if sig[0] == "good stale" {
+		w.Trust, w.HintReason, w.Scheme = events.TrustHint, "stale", ""
+	}
 	if sig[0] == "good previous" {
 		w.Scheme = "raw/previous"
 	}

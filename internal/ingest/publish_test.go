@@ -65,6 +65,20 @@ func TestPublish_failures(t *testing.T) {
 	}
 }
 
+type reply []stream.Record
+
+func (r reply) Publish(context.Context, ...stream.Record) ([]stream.Record, error) { return r, nil }
+
+// An acknowledgement that names no record, or an offset that none has, is none.
+func TestPublish_emptyAcknowledgement(t *testing.T) {
+	for _, acked := range []reply{nil, {{Offset: -1}}, {{}, {}}} {
+		r := newRig(t, func(_ *ingest.Config, d *ingest.Deps, _ *rig) { d.Publisher = acked })
+		if got := r.post(hook, `{"id":"o-1","status":"paid"}`); got.Status != http.StatusServiceUnavailable {
+			t.Errorf("after %v = %d; want 503", acked, got.Status)
+		}
+	}
+}
+
 func TestPublish_retryAfterHasJitter(t *testing.T) {
 	for rand, want := range map[float64]int{0: 5, 0.5: 8, 0.999999: 10, 1: 10} {
 		r := newRig(t, func(_ *ingest.Config, d *ingest.Deps, _ *rig) { d.Rand = func() float64 { return rand } })
@@ -122,6 +136,18 @@ func TestReplay(t *testing.T) {
 	}
 	if n := r.count(t, "ramp_ingest_replays_total"); n != 2 {
 		t.Errorf("replays = %v; want 2", n)
+	}
+}
+
+// What was a hint because our clock was off is evidence when it comes again: a
+// hint's receipt must not answer it.
+func TestReplay_ofAHintIsPublished(t *testing.T) {
+	r := newRig(t)
+	const body = `{"id":"o-1","status":"paid"}`
+	stale := receiptOf(t, r.post(hook, body, "X-Test-Signature", "good stale"))
+	fresh := r.post(hook, body)
+	if got := receiptOf(t, fresh); fresh.Reason != "event" || got.EventID != stale.EventID || got.Offset == stale.Offset {
+		t.Errorf("signed after stale = %+v %q; want an event of its own", got, fresh.Reason)
 	}
 }
 

@@ -73,20 +73,15 @@ func (s *Server) Run(ctx context.Context, l Listeners) error {
 	ctx, stop := context.WithCancel(ctx)
 	g.Add(func() error { <-ctx.Done(); return nil }, func(error) { stop() })
 
-	var drainErr error
-	drained := make(chan struct{})
+	var drainErr error // set by an interrupt, which Run of the group waits for
 	srv := s.HTTPServer()
 	g.Add(func() error {
 		err := s.serve(srv, l)
 		if errors.Is(err, http.ErrServerClosed) {
-			<-drained // Serve returns when the drain begins
-			return nil
+			return nil // the drain has begun
 		}
 		return fmt.Errorf("ingest: serve: %w", err)
-	}, func(error) {
-		defer close(drained)
-		drainErr = s.drain(srv)
-	})
+	}, func(error) { drainErr = s.drain(srv) })
 	if l.Admin != nil {
 		g.Add(l.Admin.Execute, l.Admin.Interrupt) // after the drain: interrupts are in order
 	}

@@ -57,8 +57,8 @@ func serve(t *testing.T, change ...func(*ingest.Config, *ingest.Deps, *rig)) *ru
 	t.Helper()
 	change = append([]func(*ingest.Config, *ingest.Deps, *rig){func(c *ingest.Config, _ *ingest.Deps, r *rig) {
 		r.at = time.Time{}
-		c.Limits.ReadHeader, c.Limits.Read = 200*time.Millisecond, 400*time.Millisecond
-		c.Limits.Publish, c.Limits.Write, c.Limits.Drain = 300*time.Millisecond, 2*time.Second, 2*time.Second
+		c.Limits.ReadHeader, c.Limits.Read = 5*time.Second, 5*time.Second
+		c.Limits.Publish, c.Limits.Write, c.Limits.Drain = 5*time.Second, 10*time.Second, 10*time.Second
 	}}, change...)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -230,7 +230,9 @@ func TestSocket_slowPeers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t)
+			s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
+				c.Limits.ReadHeader, c.Limits.Read = 300*time.Millisecond, 600*time.Millisecond
+			})
 			c := s.dial(t)
 			start := time.Now()
 			if _, err := io.WriteString(c, tc.sends); err != nil {
@@ -241,7 +243,7 @@ func TestSocket_slowPeers(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, c)
 			if took := time.Since(start); took > 3*time.Second {
-				t.Errorf("closed after %v; want about the deadline of 400ms", took)
+				t.Errorf("closed after %v; want about the deadline of 600ms", took)
 			}
 			if n := len(s.log.snapshot()); n != 1 {
 				t.Errorf("%d events; want only the other client's", n)

@@ -53,6 +53,11 @@ var arrows = map[string][]string{
 		"internal/config", "internal/ingest", "internal/inspect", "internal/kafka", "internal/poller", "internal/reconciler",
 		"internal/replay", "internal/run", "internal/telemetry", "internal/providers/httpx", "schemas",
 	}, programs...),
+	// demo is rampctl's: simulated providers beside the real programs.
+	"internal/demo": append([]string{
+		"internal/app", "internal/config", "internal/inspect", "internal/kafka", "internal/kafka/embedded", "internal/providers/simulator",
+		"internal/telemetry", "schemas",
+	}, programs...),
 	"internal/sim": append([]string{
 		"internal/ingest", "internal/poller", "internal/reconciler", "internal/replay", "internal/providers/simulator",
 	}, programs...),
@@ -152,7 +157,7 @@ func TestPrograms_linkNoFakes(t *testing.T) {
 		t.Fatalf("go list -deps %v lists no package of ours", mains)
 	}
 	for _, dep := range deps {
-		for _, bad := range []string{"/kfake", "/srfake", "internal/kafka/embedded", "/simulator", "internal/sim", "/providertest", "testing", "cobra", "kafka-go", "goavro"} {
+		for _, bad := range []string{"/kfake", "/srfake", "internal/kafka/embedded", "/simulator", "internal/sim", "internal/demo", "/providertest", "testing", "cobra", "kafka-go", "goavro"} {
 			if strings.Contains(dep, bad) && (bad != "testing" || dep == bad) {
 				t.Errorf("%v link %s", mains, dep)
 			}

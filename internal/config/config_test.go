@@ -86,8 +86,10 @@ accounts:
 	want.Rules.ConfirmationsOther, want.Rules.Margin = []time.Duration{time.Minute}, 2*time.Second
 	want.DeadLetter.RawBodies, want.Topics.Override.DeadLetter, want.Log.Level = true, "dlq", "debug"
 	want.Accounts = []providers.Account{
-		{Provider: "kado", Account: "acme", API: providers.API{BaseURL: "https://x"},
-			Webhook: providers.Webhook{Window: 4 * time.Minute, Secrets: []providers.Secret{"one,1", "two"}}},
+		{
+			Provider: "kado", Account: "acme", API: providers.API{BaseURL: "https://x"},
+			Webhook: providers.Webhook{Window: 4 * time.Minute, Secrets: []providers.Secret{"one,1", "two"}},
+		},
 		{Provider: "kanga", Account: "shop", Webhook: providers.Webhook{Trust: "hint"}, API: providers.API{PrivateKey: "with,comma"}},
 	}
 	if d := cmp.Diff(want, got, ignoreDeferred); d != "" {
@@ -127,8 +129,10 @@ accounts: [{provider: kado, account: 7, webhook: {secretz: [x], window: 5}}]
 		}},
 		{name: "unlike any key", text: "log: {xylophone: 1}", want: []string{"log.xylophone: unknown key (known: level, format)"}},
 		{name: "number too large for its field", text: "topics: {replication: 70000}", want: []string{`topics.replication: must be a whole number (got "70000")`}},
-		{name: "a number where a secret stands is not shown", text: "accounts: [{api: {password: 12345678}}]",
-			want: []string{"accounts[0].api.password: must be a string, write it in quotes"}},
+		{
+			name: "a number where a secret stands is not shown", text: "accounts: [{api: {password: 12345678}}]",
+			want: []string{"accounts[0].api.password: must be a string, write it in quotes"},
+		},
 		{name: "section is a list", text: "kafka: [1]", want: []string{"kafka: must be a section with keys"}},
 		{name: "list is a number", text: "kafka: {brokers: 1}", want: []string{"kafka.brokers: must be a list"}},
 		{name: "environment", env: []string{"RAMP_KAFKA_BROKER=a:1", "RAMP_ACCOUNTS_1_ACCOUNT=x", "RAMP_QQQQQQQQQQQQ=1"}, want: []string{

@@ -62,8 +62,9 @@ func nodeOf(t reflect.Type) *node {
 		return &node{kind: kindMap, elem: nodeOf(t.Elem())}
 	case reflect.Struct:
 		return structNode(t)
+	default:
+		panic("config: no key can hold a " + t.String())
 	}
-	panic("config: no key can hold a " + t.String())
 }
 
 func structNode(t reflect.Type) *node {

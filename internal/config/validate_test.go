@@ -87,16 +87,20 @@ func TestValidate_refuses(t *testing.T) {
 	}{
 		{"no brokers", "brokers: [localhost:9092]", "brokers: []", "", "kafka.brokers: at least one host:port is required (got \"none\")"},
 		{"broker without port", "localhost:9092", "localhost", "", `kafka.brokers[0]: must be host:port (got "localhost")`},
-		{"password in the registry's URL is not shown", "http://localhost:8081", "http://u:hunter2@localhost:8081", "",
-			"registry.url: credentials belong into registry.properties, basic.auth.user.info"},
+		{
+			"password in the registry's URL is not shown", "http://localhost:8081", "http://u:hunter2@localhost:8081", "",
+			"registry.url: credentials belong into registry.properties, basic.auth.user.info",
+		},
 		{"plain http", "https://hooks", "http://hooks", "", `ingest.public_url: must be https:// (got "http://hooks.example.com")`},
 		{"random instances", "instance_id: poller-0", "", config.ForPoller, `poller.instance_id: must be set, different for every instance and the same after a restart (a StatefulSet's pod name); 1-128 of [A-Za-z0-9._:-] (got "")`},
 		{"token of nobody", "[kado/acme]", "[kado/other]", "", `ingest.tokens[0].accounts[0]: is no configured provider/account (got "kado/other")`},
 		{"twice", "provider: kanga", "provider: kado", "", `accounts[1]: provider and account stand twice (got "kado/acme")`},
 		{"unknown provider", "provider: kanga", "provider: kango", "", `accounts[1].provider: must be one of kado, kanga (got "kango")`},
 		{"slash in an account", "account: acme, webhook: {s", "account: a/b, webhook: {s", "", `accounts[0].account: must be 1-128 of [A-Za-z0-9._:-] (got "a/b")`},
-		{"nothing verifies (I5)", "webhook: {trust: hint}", "poll: {rate: 1}", config.ForIngest,
-			"accounts[1].webhook: nothing verifies this route: configure a verifier, or write trust: hint to accept its deliveries as hints"},
+		{
+			"nothing verifies (I5)", "webhook: {trust: hint}", "poll: {rate: 1}", config.ForIngest,
+			"accounts[1].webhook: nothing verifies this route: configure a verifier, or write trust: hint to accept its deliveries as hints",
+		},
 		{"trust of another word", "trust: hint", "trust: full", "", `accounts[1].webhook.trust: must be absent or "hint" (got "full")`},
 		{"the provider's rule", "private_key: the-key-of-acme", "login: x", config.ForPoller, "accounts[0].api.private_key: is required"},
 		{"the provider cannot open", "public_url: https://hooks.example.com, ", "", "", "accounts[0]: webhook.url or ingest.public_url is required"},
@@ -109,8 +113,10 @@ func TestValidate_refuses(t *testing.T) {
 		{"one byte over and over", "[a-webhook-secret-of-acme]", `[xxxxxxxxxxxxxxxxxxxxxxxx]`, "", "accounts[0].webhook.secrets[0]: is a placeholder"},
 		{"short", "[a-webhook-secret-of-acme]", `[fifteen-bytes-x]`, "", "accounts[0].webhook.secrets[0]: must be at least 16 bytes; allow_short_secrets: true admits what the provider issued"},
 		{"short token", "a-token-of-the-shop-1", "fifteen-bytes-x", "", "ingest.tokens[0].token: must be at least 16 bytes"},
-		{"documentation (I4)", "[a-webhook-secret-of-acme]", `[8B2EFBECA2BEBB2C413BCFD7915E9209D80F3F4222042B31DD9D605E39F2035F]`, "",
-			"accounts[0].webhook.secrets[0]: is published in a provider's documentation or in this repository"},
+		{
+			"documentation (I4)", "[a-webhook-secret-of-acme]", `[8B2EFBECA2BEBB2C413BCFD7915E9209D80F3F4222042B31DD9D605E39F2035F]`, "",
+			"accounts[0].webhook.secrets[0]: is published in a provider's documentation or in this repository",
+		},
 		{"one secret, two owners (I6)", "a-token-of-the-shop-1", "a-webhook-secret-of-acme", "", "ingest.tokens[0].token: is also the secret of accounts[0].webhook.secrets[0]"},
 
 		{"partitions", "kafka:", "topics: {partitions: 0}\nkafka:", "", "topics.partitions: must be 1 to 1000 (got 0)"},

@@ -26,8 +26,9 @@ func (in *input) walk(n *node, raw any, path string) any {
 		return in.walkMap(n, raw, path)
 	case kindList:
 		return in.walkList(n, raw, path)
+	default:
+		return in.scalar(n, raw, path)
 	}
-	return in.scalar(n, raw, path)
 }
 
 func (in *input) walkStruct(n *node, raw any, path string) any {

@@ -159,6 +159,11 @@ func (e *Engine) readOnce(ctx context.Context, n int32, log stream.Log, ends map
 		if err != nil {
 			return nil, fmt.Errorf("state %s: %w", name, ownRecord(err))
 		}
+		// A newer version of this program knows fields that this one would drop
+		// when it writes the state back.
+		if newer, err := e.cfg.Codec.WrittenNewer(ctx, en.value); err != nil || newer {
+			return nil, fmt.Errorf("state %s: written with a newer schema: %w", name, errors.Join(err, stream.ErrLoss))
+		}
 		p.digest = p.digest.add(hashRecord(name, en.value))
 		if st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
 			p.outdated = append(p.outdated, name)

@@ -1,0 +1,134 @@
+package reconciler_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+
+	"rampstream/internal/events"
+	"rampstream/internal/reconciler"
+	"rampstream/internal/stream"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// script is a session that answers as it is told.
+type script struct {
+	polls   []polled
+	commits []committed
+	wrote   [][]stream.Record
+}
+
+type polled struct {
+	records []stream.Record
+	err     error
+}
+
+type committed struct {
+	ok  bool
+	err error
+}
+
+func (s *script) Poll(ctx context.Context, _ int) ([]stream.Record, error) {
+	if len(s.polls) == 0 {
+		<-ctx.Done()
+		return nil, nil
+	}
+	p := s.polls[0]
+	s.polls = s.polls[1:]
+	return p.records, p.err
+}
+
+func (s *script) Commit(_ context.Context, out []stream.Record) (bool, error) {
+	s.wrote = append(s.wrote, out)
+	if len(s.commits) == 0 {
+		return true, nil
+	}
+	c := s.commits[0]
+	s.commits = s.commits[1:]
+	return c.ok, c.err
+}
+
+func (*script) Close() {}
+
+type tooLarge struct{ index int }
+
+func (e tooLarge) Error() string    { return "too large" }
+func (e tooLarge) Unwrap() error    { return stream.ErrTooLarge }
+func (e tooLarge) RecordIndex() int { return e.index }
+
+// A poll that carries an error and records: the records are committed before
+// the error ends the session.
+func TestLoop_recordsBesideAnErrorCount(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	boom := errors.New("broker gone")
+	s := &script{polls: []polled{{w.poll(rand.New(rand.NewPCG(1, 1)), 9), boom}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	if err := l.Step(context.Background(), s); !errors.Is(err, boom) {
+		t.Errorf("Step = %v, want the poll's error", err)
+	}
+	if len(s.wrote) != 1 || len(s.wrote[0]) == 0 {
+		t.Fatalf("%d commits; the records beside the error were skipped", len(s.wrote))
+	}
+}
+
+// A silent abort drops the overlay: the next batch announces the transition again.
+func TestLoop_silentAbortRollsBack(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	recs := w.poll(rand.New(rand.NewPCG(1, 1)), 9)
+	s := &script{polls: []polled{{recs, nil}, {recs, nil}}, commits: []committed{{false, nil}, {true, nil}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	for range 2 {
+		if err := l.Step(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func(rs []stream.Record) (n int) {
+		for _, r := range rs {
+			if r.Topic == topics.Transition {
+				n++
+			}
+		}
+		return n
+	}
+	if a, b := count(s.wrote[0]), count(s.wrote[1]); a != 1 || b != 1 {
+		t.Errorf("%d transitions in the aborted batch, %d in the retried one; want 1 and 1", a, b)
+	}
+}
+
+// An output that Kafka refuses for its size sets its input aside; the next try
+// commits.
+func TestLoop_refusedOutputBecomesADeadLetter(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	recs := w.poll(rand.New(rand.NewPCG(1, 1)), 9)
+	s := &script{polls: []polled{{recs, nil}, {recs, nil}}, commits: []committed{{false, tooLarge{0}}, {true, nil}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	for range 2 {
+		if err := l.Step(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := s.wrote[1]; len(out) != 2 || out[0].Topic != topics.DeadLetter || out[1].Topic != topics.ReconcilerPosition {
+		t.Errorf("the second try wrote %d records, want a dead letter and a position", len(out))
+	}
+}
+
+func TestLoop_unknownOutcomeKillsTheSession(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	s := &script{polls: []polled{{w.poll(rand.New(rand.NewPCG(1, 1)), 9), nil}}, commits: []committed{{false, stream.ErrFenced}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	if err := l.Step(context.Background(), s); !errors.Is(err, stream.ErrFenced) {
+		t.Errorf("Step = %v, want ErrFenced", err)
+	}
+}

@@ -1,0 +1,105 @@
+package reconciler_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"rampstream/internal/events"
+	"rampstream/internal/stream"
+)
+
+func TestEngine_restoreFindsDamage(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		damage func(w *world)
+		want   error
+	}{
+		{"untouched", func(*world) {}, nil},
+		{"compacted", func(w *world) { w.log.Compact(topics.OrderState); w.log.Compact(topics.ReconcilerPosition) }, nil},
+		{"state missing", func(w *world) {
+			w.log.Compact(topics.OrderState)
+			r := w.log.All(topics.OrderState)[0]
+			w.log.Change(r.Topic, r.Partition, r.Offset, nil)
+		}, stream.ErrLoss},
+		{"state older than the position", func(w *world) {
+			all := w.log.All(topics.OrderState)
+			last := all[len(all)-1]
+			for _, r := range all {
+				if bytes.Equal(r.Key, last.Key) && r.Offset < last.Offset {
+					w.log.Change(last.Topic, last.Partition, last.Offset, r.Value)
+				}
+			}
+		}, stream.ErrLoss},
+		{"state undecodable", func(w *world) {
+			r := w.log.All(topics.OrderState)[0]
+			w.log.Compact(topics.OrderState)
+			r = w.log.All(topics.OrderState)[0]
+			w.log.Change(r.Topic, r.Partition, r.Offset, r.Value[:len(r.Value)-3])
+		}, stream.ErrLoss},
+		{"positions gone", func(w *world) {
+			for n := range int32(partitions) {
+				w.log.Truncate(topics.ReconcilerPosition, n, 1<<40)
+			}
+		}, stream.ErrLoss},
+		{"states gone", func(w *world) {
+			for n := range int32(partitions) {
+				w.log.Truncate(topics.OrderState, n, 1<<40)
+			}
+		}, stream.ErrLoss},
+		{"unread input gone", func(w *world) {
+			for n := range int32(partitions) {
+				w.log.Truncate(topics.Webhook, n, 1<<40)
+			}
+		}, stream.ErrLoss},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.now = minute(9)
+			for i := range 12 {
+				w.append(w.hook(fmt.Sprintf("o%d", i), "wait", minute(1), events.TrustSigned))
+			}
+			w.drain()
+			for i := range 12 {
+				w.append(w.hook(fmt.Sprintf("o%d", i), "done", minute(2), events.TrustSigned))
+			}
+			w.drain()
+			tc.damage(w)
+			if err := w.tryRestart(); !errors.Is(err, tc.want) {
+				t.Errorf("restore after damage = %v, want %v", err, tc.want)
+			}
+		})
+	}
+}
+
+// A partition that comes back unchanged is used as it is; one that another
+// member wrote to meanwhile is read again.
+func TestEngine_memoryIsKeptOverARebalance(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "wait", minute(1), events.TrustSigned))
+	w.drain()
+	n := stream.PartitionOf([]byte(key("o1").String()), partitions)
+	other := *w
+	other.next = map[string]map[int32]int64{}
+	w.eng.Revoke([]int32{n})
+	other.restart()
+	other.append(other.hook("o1", "done", minute(2), events.TrustSigned))
+	other.drain()
+	if _, err := w.eng.Restore(context.Background(), n, w.log, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.append(w.check("o1", "done", minute(8), events.CauseSchedule))
+	rec := w.log.All(topics.StatusCheck)
+	b := w.step(rec, true)
+	for _, r := range b.Out {
+		if r.Topic == topics.Transition {
+			t.Errorf("the first member announced a transition that the second already had")
+		}
+	}
+	if st := w.state("o1"); st.Status != events.StatusCompleted || len(st.Evidence) != 3 {
+		t.Errorf("state = %v with %d rows, want COMPLETED with 3", st.Status, len(st.Evidence))
+	}
+}

@@ -155,6 +155,22 @@ func TestStep_learnsTheBudget(t *testing.T) {
 	}
 }
 
+func TestStep_clockStepsBack(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account(serialLike))
+	w.onResult = reschedule(time.Millisecond) // spends every token
+	w.assign([]events.CheckTask{known("o", -48*time.Hour, 0)})
+	w.run(time.Minute)
+	w.now = w.now.Add(-time.Hour)
+	for i := range w.queue {
+		w.queue[i].at = w.queue[i].at.Add(-time.Hour)
+	}
+	w.step(schedule(known("new", -61*time.Minute, -59*time.Minute)))
+	w.run(3 * time.Second)
+	if len(w.callsOf("new")) == 0 {
+		t.Error("an order that is due was not asked about after the clock stepped back")
+	}
+}
+
 func TestStep_breaker(t *testing.T) {
 	w := newWorld(t, poller.Settings{}, account())
 	down := true

@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,55 @@ func TestStep_newOrderAmongUnpollable(t *testing.T) {
 			const tick = 200 * time.Millisecond
 			if late := calls[0].at.Sub(epoch.Add(due)); late > 2*tick+10*time.Millisecond {
 				t.Errorf("first call %s after it was due; want within a budget tick (and the wait for the token)", late)
+			}
+		})
+	}
+}
+
+// A new order is one call late at most: hints with a rich budget, and young
+// orders that are asked about all the time, wait for it.
+func TestStep_newOrderAmongBusyOnes(t *testing.T) {
+	rich := account(func(a *poller.Account) { a.Poll = providers.Poll{Rate: 5, Burst: 10, HintRate: 20} })
+	for _, tc := range []struct {
+		name string
+		busy func(id string) events.CheckTask
+	}{
+		{"hints", func(id string) events.CheckTask { return hinted(id, time.Minute, true) }},
+		{"young orders", func(id string) events.CheckTask { return known(id, 50*time.Second, time.Minute) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, poller.Settings{}, rich)
+			w.onResult = func(p poller.Publish) (in []poller.Input) { // due again at once
+				for _, c := range p.Checks {
+					task := tc.busy(c.Key.ID)
+					if task.Cause == events.CauseHint {
+						task.HintAt = events.At(w.now)
+					}
+					task.DueAt = events.At(w.now)
+					in = append(in, schedule(task))
+				}
+				return in
+			}
+			w.assign(nil)
+			w.run(time.Minute)
+			for i := range 300 {
+				w.step(schedule(tc.busy(fmt.Sprintf("busy-%d", i))))
+			}
+			w.run(2 * time.Minute)
+			before := len(w.calls)
+			for i := range 3 {
+				due := 3 * time.Minute
+				w.step(schedule(known(fmt.Sprintf("new-%d", i), due-30*time.Second, due)))
+			}
+			w.run(5 * time.Second)
+			last := 0
+			for i, c := range w.calls[before:] {
+				if strings.HasPrefix(c.ask.Question.Key.ID, "new-") {
+					last = i
+				}
+			}
+			if last == 0 || last > 6 {
+				t.Errorf("three new orders were done after %d calls; want every other call at least", last+1)
 			}
 		})
 	}

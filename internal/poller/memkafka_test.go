@@ -106,6 +106,7 @@ type member struct {
 	mu   sync.Mutex
 	next map[int32]int64
 	end  error // what Poll returns, beside records
+	lost bool  // the lease
 }
 
 func (k *memKafka) join(table stream.Table) *member {
@@ -134,7 +135,7 @@ func (m *member) revoke(ns ...int32) {
 	m.table.Revoke(ns)
 }
 
-func (m *member) Lease() bool { return true }
+func (m *member) Lease() bool { m.mu.Lock(); defer m.mu.Unlock(); return !m.lost }
 func (m *member) Allow()      {}
 
 func (m *member) Poll(ctx context.Context, limit int) ([]stream.Record, error) {

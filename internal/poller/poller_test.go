@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,8 +152,14 @@ func TestPoller_stopsAfterWhatIsInFlight(t *testing.T) {
 		if d := time.Since(began); d > 10*time.Second {
 			t.Errorf("Run stopped after %s; want when the calls ended", d)
 		}
-		if calls, _ := api.seen(); len(r.k.records(topics.StatusCheck)) != calls || calls == 0 {
-			t.Errorf("published %d of %d calls", len(r.k.records(topics.StatusCheck)), calls)
+		published := r.k.records(topics.StatusCheck)
+		if calls, _ := api.seen(); len(published) != calls || calls == 0 {
+			t.Errorf("published %d of %d calls", len(published), calls)
+		}
+		for _, rec := range published {
+			if c, err := r.c.DecodeStatusCheck(t.Context(), rec.Value); err != nil || c.Outcome != events.OutcomeOK {
+				t.Errorf("published %s, %v; want the answer that was waited for", c.Word(), err)
+			}
 		}
 		r.m.revoke(0, 1, 2, 3) // the session closes after Run
 	})
@@ -188,6 +195,39 @@ func TestPoller_revokeWaitsForTheCall(t *testing.T) {
 		<-b.done
 	})
 }
+
+func TestPoller_callsOnlyWithALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, list := &provider{}, &listing{}
+		r := newRig(t, account(func(a *poller.Account) { a.Capabilities.Orders, a.Capabilities.Sweep = api, list }))
+		r.m.lost = true
+		put(t, r.k, taskRecord(t, r.c, due(key("o"))))
+		r.m.assign(t, 0, 1, 2, 3)
+		r.run(t)
+		time.Sleep(10 * time.Minute)
+		if calls, _ := api.seen(); calls != 0 || list.pages.Load() != 0 {
+			t.Errorf("calls = %d, pages = %d without a lease; want none", calls, list.pages.Load())
+		}
+		r.m.mu.Lock()
+		r.m.lost = false
+		r.m.mu.Unlock()
+		time.Sleep(10 * time.Second)
+		if calls, _ := api.seen(); calls != 1 || list.pages.Load() != 1 {
+			t.Errorf("calls = %d, pages = %d with it; want 1 and 1", calls, list.pages.Load())
+		}
+		r.cancel()
+		<-r.done
+	})
+}
+
+// listing is a provider's empty list.
+type listing struct{ pages atomic.Int32 }
+
+func (l *listing) Sweep(context.Context, string) (providers.Page, error) {
+	l.pages.Add(1)
+	return providers.Page{}, nil
+}
+func (*listing) Ack(context.Context, providers.Answer) error { return nil }
 
 func records(t testing.TB) poller.Records { r, _ := newRecords(t); return r }
 

@@ -38,6 +38,13 @@ func TestStep_unpublishableAnswers(t *testing.T) {
 	if w.attempts > 1000 {
 		t.Errorf("publications tried = %d in an hour; want a back-off", w.attempts)
 	}
+	more := newWorld(t, poller.Settings{}, account())
+	more.publish = func(poller.Publish) error { return errDown }
+	more.assign(tasks)
+	more.run(time.Minute)
+	if n := len(more.calls); n != 1 {
+		t.Errorf("calls = %d; want none after the first answer that could not be published", n)
+	}
 	down = false
 	w.run(5 * time.Minute)
 	if len(w.published) != len(w.calls) || len(w.calls) != 100 {

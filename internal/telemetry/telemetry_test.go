@@ -162,8 +162,9 @@ func get(t *testing.T, url string) (int, string) {
 func TestChecks_runTogetherAndInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var checks telemetry.Checks
-		release, calls := make(chan struct{}), 0
-		checks.Add("stuck", func(context.Context) error { calls++; <-release; return nil })
+		release := make(chan struct{})
+		var calls atomic.Int32
+		checks.Add("stuck", func(context.Context) error { calls.Add(1); <-release; return nil })
 		checks.Add("slow", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		checks.Add("panics", func(context.Context) error { panic("boom") })
 		checks.Add("well", func(context.Context) error { return nil })
@@ -177,8 +178,8 @@ func TestChecks_runTogetherAndInTime(t *testing.T) {
 		if took := time.Since(start); took > 3*time.Second {
 			t.Errorf("three probes took %v, want at most a second each", took)
 		}
-		if calls != 1 {
-			t.Errorf("the stuck check was called %d times, want 1", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("the stuck check was called %d times, want 1", n)
 		}
 		close(release)
 		synctest.Wait()

@@ -80,7 +80,7 @@ func OpenRegistry(base string, props map[string]string) (*Registry, error) {
 func (r *Registry) Lookup(ctx context.Context, subject, schema string) (int, error) {
 	ss, err := r.cl.LookupSchema(ctx, subject, avro(schema))
 	if status(err) == http.StatusNotFound {
-		return 0, fmt.Errorf("schema of subject %s is not registered; register it with: rampctl schemas register %s: %w", subject, subject, stream.ErrRefused)
+		return 0, fmt.Errorf("schema of subject %s is not registered; register it with: rampctl schemas register: %w", subject, stream.ErrRefused)
 	}
 	if err != nil {
 		return 0, registryError("look up schema of "+subject, err)

@@ -51,7 +51,7 @@ func OpenGroup(ctx context.Context, cfg Config, opts GroupOptions, table stream.
 }
 
 func (g *Group) open(ctx context.Context, cfg Config) error {
-	if err := g.prepare(ctx, nil); err != nil {
+	if err := g.prepare(ctx, nil, nil); err != nil {
 		return err
 	}
 	return g.join(cfg, &g.lease, "group")

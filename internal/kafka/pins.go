@@ -114,6 +114,9 @@ func topicError(name string, err error) error {
 
 // coPartitioned checks that the pinned counts of topics are equal.
 func coPartitioned(p *pins, topics []string) error {
+	if len(topics) == 0 {
+		return nil
+	}
 	for _, name := range topics[1:] {
 		first, _ := p.count(topics[0])
 		if n, _ := p.count(name); n != first {

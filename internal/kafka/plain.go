@@ -16,6 +16,8 @@ type PlainOptions struct {
 	InstanceID string
 	Inputs     []string
 	Outputs    []string
+	// CoPartitioned are as in TxnOptions.
+	CoPartitioned []string
 	// Last are the topics that are written after all others, one stage after
 	// the other, each stage acknowledged before the next: the state, then the
 	// position.
@@ -67,7 +69,7 @@ func OpenPlainGroup(ctx context.Context, cfg Config, opts PlainOptions, table st
 }
 
 func (g *PlainGroup) open(ctx context.Context, cfg Config) error {
-	if err := g.prepare(ctx, g.opts.Outputs); err != nil {
+	if err := g.prepare(ctx, g.opts.Outputs, g.opts.CoPartitioned); err != nil {
 		return err
 	}
 	return g.join(cfg, &g.lease, "plain",

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ type ProducerOptions struct {
 	// Topics are looked up and pinned when the producer opens. A topic that is
 	// not listed is pinned by its first record.
 	Topics []string
+	// CoPartitioned are looked up too, only to refuse unequal partition counts.
+	CoPartitioned []string
 	// Linger delays a batch so that it fills; 0 sends at once.
 	Linger time.Duration
 	// MaxBufferedRecords (10,000) and MaxBufferedBytes (64 MiB) bound what waits
@@ -57,13 +61,8 @@ type Producer struct {
 	mu       sync.Mutex
 	failed   error     // of the last failed record, nil after a success
 	failedAt time.Time // when
-	last     sample    // the last acknowledged record
-}
 
-// sample is what is needed to compare our clock with a broker's.
-type sample struct {
-	rec         stream.Record
-	sent, acked time.Time
+	referee referee
 }
 
 // OpenProducer connects and pins the partition counts of opts.Topics. A missing
@@ -77,7 +76,11 @@ func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Produ
 		return nil, err
 	}
 	p.cl = cl
-	if err := pinTopics(ctx, cl, p.pins, opts.Topics); err != nil {
+	err = pinTopics(ctx, cl, p.pins, slices.Concat(opts.Topics, opts.CoPartitioned))
+	if err == nil {
+		err = coPartitioned(p.pins, opts.CoPartitioned)
+	}
+	if err != nil {
 		cl.Close()
 		return nil, err
 	}
@@ -103,6 +106,10 @@ func producerOptions(p *pins, o ProducerOptions) []kgo.Opt {
 // on its way would make its fate unknowable to the client too. After an error
 // of class ErrTransient any of rs may still land; after ErrTooLarge and
 // ErrRefused the record that failed did not, others of rs may.
+//
+// Every ten seconds or so the last record of a call comes back with AppendTime
+// and the broker's timestamp, where the topic has LogAppendTime; all others
+// keep the timestamp that was sent.
 func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.Record, error) {
 	if len(rs) == 0 {
 		return nil, nil
@@ -114,23 +121,27 @@ func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.R
 	// is long ago for a record that is written again.
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.delivery)
 	d := newDelivery(len(rs), cancel)
-	sent := time.Now()
 	for i, r := range rs {
 		p.cl.TryProduce(rctx, toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
 	}
 	select {
 	case <-d.done:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("publish to %s: no acknowledgement in time: %w", rs[0].Topic, stream.ErrTransient)
+		err := fmt.Errorf("publish to %s: no acknowledgement in time: %w", rs[0].Topic, stream.ErrTransient)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // a caller who left says nothing about Kafka
+			p.note(err)
+		}
+		return nil, err
 	}
 	out, i, err := d.result()
-	p.note(sent, out, err)
+	p.note(err)
 	if err != nil {
 		if refused := p.pins.refused(); refused != nil {
 			err = refused
 		}
 		return nil, wrap("publish to "+rs[i].Topic, err)
 	}
+	p.stamp(ctx, &out[len(out)-1])
 	return out, nil
 }
 
@@ -150,8 +161,8 @@ func (p *Producer) admit(ctx context.Context, rs []stream.Record) error {
 	return nil
 }
 
-// note keeps the last outcome for Healthy and ClockOffset.
-func (p *Producer) note(sent time.Time, out []stream.Record, err error) {
+// note keeps the last outcome for Healthy.
+func (p *Producer) note(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -159,7 +170,6 @@ func (p *Producer) note(sent time.Time, out []stream.Record, err error) {
 		return
 	}
 	p.failed = nil
-	p.last = sample{out[len(out)-1], sent, time.Now()}
 }
 
 // suspicion is how long a failed record makes the producer unhealthy when no

@@ -233,12 +233,67 @@ func TestProducer_Healthy_afterAFailure(t *testing.T) {
 }
 
 func TestOpenProducer_refuses(t *testing.T) {
-	cfg, _ := start(t, 1, "s")
+	cfg, kc := start(t, 1, "s")
 	if _, err := kafka.OpenProducer(context15(t), cfg, kafka.ProducerOptions{Topics: []string{"s", "missing"}}); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topics apply") {
 		t.Errorf("OpenProducer with a missing topic = %v, want ErrRefused with the command", err)
+	}
+	unequal := kafka.ProducerOptions{Topics: []string{"s"}, CoPartitioned: []string{"s", "two"}}
+	if err := kc.CreateTopic("two", 2, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kafka.OpenProducer(context15(t), cfg, unequal); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "equal partition counts") {
+		t.Errorf("OpenProducer with unequal counts = %v, want ErrRefused", err)
 	}
 	cfg.Properties = map[string]string{"sasl.mechanims": "PLAIN"}
 	if _, err := kafka.OpenProducer(context15(t), cfg, kafka.ProducerOptions{}); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "sasl.mechanism?") {
 		t.Errorf("OpenProducer with a misspelt property = %v, want ErrRefused with the right name", err)
+	}
+}
+
+func TestProducer_Publish_brokerTime(t *testing.T) {
+	cfg, kc := start(t, 1, "s")
+	// kfake keeps CreateTime: answer as a broker with LogAppendTime would.
+	var appended, offset int64
+	asked := 0
+	kc.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		lo := req.(*kmsg.ListOffsetsRequest)
+		if lo.Topics[0].Partitions[0].Timestamp != -3 || appended == 0 {
+			return nil, nil, false
+		}
+		asked++
+		resp := lo.ResponseKind().(*kmsg.ListOffsetsResponse)
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = "s"
+		rp := kmsg.NewListOffsetsResponseTopicPartition()
+		rp.Offset, rp.Timestamp = offset, appended
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	publish := func() stream.Record {
+		p := openProducer(t, cfg, kafka.ProducerOptions{Topics: []string{"s"}}) // its first record is a sample
+		acked, err := p.Publish(context15(t), stream.Record{Topic: "s", TimestampMs: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := p.Publish(context15(t), stream.Record{Topic: "s", TimestampMs: 1000})
+		if err != nil || again[0].AppendTime {
+			t.Errorf("the next record = %+v, %v; want it unsampled", again, err)
+		}
+		return acked[0]
+	}
+	if r := publish(); r.AppendTime || r.TimestampMs != 1000 {
+		t.Errorf("record of a CreateTime topic = %+v", r)
+	}
+	appended, offset = 2000, 2
+	if r := publish(); !r.AppendTime || r.TimestampMs != 2000 {
+		t.Errorf("record of a LogAppendTime topic = %+v, want the broker's 2000", r)
+	}
+	if r := publish(); r.AppendTime {
+		t.Errorf("record that another one hides = %+v, want no claim", r)
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
 	}
 }

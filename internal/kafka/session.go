@@ -136,12 +136,12 @@ func newSession(ctx context.Context, cfg Config, m membership, table stream.Tabl
 
 // prepare checks the topics through the log's client, before the group is
 // joined.
-func (s *session) prepare(ctx context.Context, more []string) error {
-	all := append(slices.Clone(s.Topics), more...)
-	if err := pinTopics(ctx, s.log.cl, s.pins, all); err != nil {
+func (s *session) prepare(ctx context.Context, outputs, equal []string) error {
+	equal = slices.Concat(s.Topics, equal)
+	if err := pinTopics(ctx, s.log.cl, s.pins, slices.Concat(equal, outputs)); err != nil {
 		return err
 	}
-	return coPartitioned(s.pins, s.Topics)
+	return coPartitioned(s.pins, equal)
 }
 
 // adjust runs after the stable offset fetch of a new assignment, in the

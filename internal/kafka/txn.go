@@ -26,6 +26,9 @@ type TxnOptions struct {
 	Inputs []string
 	// Outputs are pinned at the open; one that is missing refuses it.
 	Outputs []string
+	// CoPartitioned are further topics whose partition counts must equal those
+	// of Inputs.
+	CoPartitioned []string
 	// TxnTimeout (30s) bounds how long readers wait behind a dead member. It must
 	// be less than SessionTimeout (45s).
 	TxnTimeout, SessionTimeout          time.Duration
@@ -92,7 +95,7 @@ func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream
 }
 
 func (g *TxnGroup) open(ctx context.Context, cfg Config) error {
-	if err := g.prepare(ctx, g.opts.Outputs); err != nil {
+	if err := g.prepare(ctx, g.opts.Outputs, g.opts.CoPartitioned); err != nil {
 		return err
 	}
 	opts, err := cfg.options("txn")

@@ -26,7 +26,7 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 	}
 	topics := p.Config.Topics.Names()
 	producer, err := kafka.OpenProducer(ctx, p.kafka("rampstream-ingest"), kafka.ProducerOptions{
-		Topics: []string{topics.Webhook, topics.Intent, topics.DeadLetter},
+		Topics: []string{topics.Webhook, topics.Intent, topics.DeadLetter}, CoPartitioned: []string{topics.Webhook, topics.Intent},
 	})
 	if err != nil {
 		return err

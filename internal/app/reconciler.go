@@ -62,7 +62,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 	outputs := []string{t.OrderState, t.CustomerState, t.Transition, t.Discrepancy, t.CheckSchedule, t.ReconcilerPosition, t.DeadLetter}
 	if c.Guarantee == config.AtLeastOnce {
 		s, err := kafka.OpenPlainGroup(ctx, p.kafka("rampstream-reconciler"), kafka.PlainOptions{
-			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs,
+			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs, CoPartitioned: t.CoPartitioned(),
 			Last: [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
 		}, table)
 		if err != nil {
@@ -71,7 +71,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 		return s, nil
 	}
 	s, err := kafka.OpenTxnGroup(ctx, p.kafka("rampstream-reconciler"), kafka.TxnOptions{
-		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs,
+		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs, CoPartitioned: t.CoPartitioned(),
 		TxnTimeout: c.TransactionTimeout,
 	}, table)
 	if err != nil {

@@ -139,3 +139,37 @@ func TestGroup_unknownMemberEndsTheLease(t *testing.T) {
 	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
 	eventually(t, "revoked and restored again", func() bool { turn(t, g); return len(tb.trace()) == n+2 && g.Lease() })
 }
+
+func TestGroup_heartbeatsGoOnDuringARestore(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	tb := newTable(t)
+	beats := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Observe: true, Count: -1})
+	tb.at = func(ctx context.Context, _ int32, _ stream.Log, _ map[string]int64) (map[string]int64, error) {
+		// Longer than the session timeout by the count of heartbeats.
+		return map[string]int64{"lanes": 0}, beats.Wait(ctx, 30)
+	}
+	g := openGroup(t, cfg, groupOptions("0"), tb)
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	if diff := cmp.Diff([]string{"restore 0"}, tb.trace()); diff != "" {
+		t.Errorf("table calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestGroup_rebalanceEndsARestore(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	tb := newTable(t)
+	restores := 0
+	tb.at = func(ctx context.Context, _ int32, _ stream.Log, _ map[string]int64) (map[string]int64, error) {
+		if restores++; restores == 1 {
+			kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress})
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return map[string]int64{"lanes": 0}, nil
+	}
+	g := openGroup(t, cfg, groupOptions("0"), tb)
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	if diff := cmp.Diff([]string{"restore 0", "revoke [0]", "restore 0"}, tb.trace()); diff != "" {
+		t.Errorf("table calls (-want +got):\n%s", diff)
+	}
+}

@@ -39,7 +39,8 @@ type Delivery struct {
 	Body    []byte
 	Word    string // the provider's word that it announces
 	Faults  []Fault
-	Status  int // the answer; 0 for none
+	Status  int    // the answer; 0 for none
+	Answer  []byte // its body, at most the first 4 KiB
 }
 
 // Deliveries is the archive of an account: everything that went out, as much
@@ -157,7 +158,7 @@ func (w *World) deliver(ctx context.Context, it item) bool {
 		return false
 	}
 	at := w.now()
-	status := w.post(ctx, it.out)
+	status, answer := w.post(ctx, it.out)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sending--
@@ -165,7 +166,7 @@ func (w *World) deliver(ctx context.Context, it item) bool {
 	a := it.subject.a
 	a.archive = keep(append(a.archive, Delivery{
 		Key: it.subject.key, At: at, Attempt: it.attempt, Method: it.out.method, URL: it.out.url, Header: it.out.header,
-		Body: it.out.body, Word: it.notice.word, Faults: it.notice.faults, Status: status,
+		Body: it.out.body, Word: it.notice.word, Faults: it.notice.faults, Status: status, Answer: answer,
 	}), w.opt.Keep)
 	w.stats.Sent++
 	w.stats.Answers[status]++
@@ -296,24 +297,30 @@ func (s *subject) countWeird() {
 	}
 }
 
-// post sends one request and gives the answer's status, 0 for none.
-func (w *World) post(ctx context.Context, out *outgoing) int {
+// keptAnswer is how much of an answer's body the archive keeps: enough for
+// whatever receipt a receiver may give.
+const keptAnswer = 4 << 10
+
+// post sends one request and gives the answer's status, 0 for none, and the
+// beginning of its body.
+func (w *World) post(ctx context.Context, out *outgoing) (int, []byte) {
 	var body io.Reader
 	if out.body != nil {
 		body = bytes.NewReader(out.body)
 	}
 	req, err := http.NewRequestWithContext(ctx, out.method, out.url, body)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	req.Header = out.header.Clone()
 	resp, err := w.client.Do(req)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, keptAnswer)) // providers look at the status alone
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is used again
-	_ = resp.Body.Close()
-	return resp.StatusCode
+	return resp.StatusCode, answer
 }
 
 // keep drops the oldest half of a log that has grown over its bound.

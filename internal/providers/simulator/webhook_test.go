@@ -195,6 +195,7 @@ func TestWebhooks_areRepeatedUntilExactly200(t *testing.T) {
 		other := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Location", "/")
 			rw.WriteHeader(code)
+			_, _ = rw.Write([]byte(`{"receipt":1}`))
 		})
 		in := newInbox(t, 0, nil)
 		in.Config.Handler = other
@@ -204,6 +205,9 @@ func TestWebhooks_areRepeatedUntilExactly200(t *testing.T) {
 		quiet(t, w)
 		if s := w.Stats(); s.Acknowledged != 0 || s.GivenUp != 1 {
 			t.Errorf("answer %d: stats %+v, want it given up", code, s)
+		}
+		if d := w.Deliveries("koinal", "a")[0]; code == 201 && string(d.Answer) != `{"receipt":1}` {
+			t.Errorf("the archive has the answer %q", d.Answer)
 		}
 	}
 }

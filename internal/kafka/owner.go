@@ -117,7 +117,10 @@ func (l *lease) options(s *session) []kgo.Opt {
 		}),
 		// A rebalance waits for our batch: from here the coordinator's patience,
 		// not our heartbeat, decides.
-		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { l.end() }),
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) {
+			s.blocked.Store(true)
+			l.end()
+		}),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 			o, err := s.adjust(ctx, o)
 			if err == nil && ctx.Err() == nil {

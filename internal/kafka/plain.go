@@ -111,7 +111,7 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	}
 	defer g.mu.Unlock()
 	after, next := g.after, g.next
-	g.after, g.next, g.batch = nil, nil, false
+	g.after, g.next, g.batch, g.polled = nil, nil, false, false
 	if !g.leased() {
 		g.cl.SetOffsets(next)
 		return false, nil

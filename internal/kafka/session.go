@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -13,73 +14,6 @@ import (
 
 	"rampstream/internal/stream"
 )
-
-// membership is what all group sessions have in common.
-type membership struct {
-	Group          string
-	InstanceID     string
-	Topics         []string
-	Committed      bool
-	SessionTimeout time.Duration
-	Heartbeat      time.Duration
-	Rebalance      time.Duration
-	LeaveOnClose   bool
-}
-
-func (m *membership) defaults() {
-	if m.SessionTimeout == 0 {
-		m.SessionTimeout = 45 * time.Second
-	}
-	if m.Heartbeat == 0 {
-		m.Heartbeat = min(3*time.Second, m.SessionTimeout/3)
-	}
-	if m.Rebalance == 0 {
-		m.Rebalance = 60 * time.Second
-	}
-}
-
-func (m *membership) validate() error {
-	switch {
-	case m.Group == "":
-		return fmt.Errorf("group: name is required: %w", stream.ErrRefused)
-	case len(m.Topics) == 0:
-		return fmt.Errorf("group %s: no topics: %w", m.Group, stream.ErrRefused)
-	}
-	return nil
-}
-
-// options of a classic group with exactly one balancer. RangeBalancer gives
-// partition n of every topic to the same member when all members subscribe to
-// the same topics and counts are equal; the default balancer does not. Two
-// balancers, or the broker-side protocol, would change that under us.
-func (m *membership) options(s *session) []kgo.Opt {
-	level := kgo.ReadUncommitted()
-	if m.Committed {
-		level = kgo.ReadCommitted()
-	}
-	opts := []kgo.Opt{
-		kgo.ConsumerGroup(m.Group),
-		kgo.ConsumeTopics(m.Topics...),
-		kgo.Balancers(kgo.RangeBalancer()),
-		kgo.SessionTimeout(m.SessionTimeout),
-		kgo.HeartbeatInterval(m.Heartbeat),
-		kgo.RebalanceTimeout(m.Rebalance),
-		kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll(),
-		kgo.FetchIsolationLevel(level),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxBytes(16 << 20),
-		kgo.FetchMaxPartitionBytes(1 << 20),
-		kgo.AdjustFetchOffsetsFn(s.adjust),
-		kgo.OnPartitionsRevoked(s.onRevoked),
-		kgo.OnPartitionsLost(s.onRevoked),
-	}
-	if m.InstanceID != "" {
-		opts = append(opts, kgo.InstanceID(m.InstanceID))
-	}
-	return opts
-}
 
 // session is a member of a group whose table follows the assignment.
 //
@@ -98,9 +32,14 @@ type session struct {
 	// in flight.
 	beforeRestore func(context.Context) error
 
-	// polled and batch belong to the goroutine that polls: Poll has returned once,
-	// and records of it are not committed yet.
+	// polled and batch belong to the goroutine that polls: Poll returned since the
+	// last Commit, and it returned records.
 	polled, batch bool
+
+	// blocked: a rebalance waits for the batch. committing: Commit is ending its
+	// transaction, and a revocation must not wait for the table. deferred: one did
+	// not.
+	blocked, committing, deferred atomic.Bool
 
 	// stop ends a restore that is running.
 	stop    context.Context
@@ -170,7 +109,8 @@ func (s *session) restore(ctx context.Context, offsets map[string]map[int32]kgo.
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropHeld() // a revocation that the client did not announce
+	s.deferred.Store(false)
+	s.dropHeld() // a revocation that the client did not announce, or that was put off
 	if s.beforeRestore != nil {
 		if err := s.beforeRestore(ctx); err != nil {
 			return nil, err
@@ -254,6 +194,10 @@ func (s *session) restoreOne(ctx context.Context, p int32, offsets map[string]ma
 
 // onRevoked is for revoked and lost partitions alike: an eager member loses all.
 func (s *session) onRevoked(context.Context, *kgo.Client, map[string][]int32) {
+	if s.committing.Load() {
+		s.deferred.Store(true)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropHeld()
@@ -292,7 +236,9 @@ func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 	if err := s.err(); err != nil {
 		return nil, err
 	}
+	s.revokeLate()
 	if !s.batch {
+		s.blocked.Store(false)
 		s.cl.AllowRebalance()
 	}
 	fetches := s.cl.PollRecords(ctx, n) // returns with rebalances blocked
@@ -307,6 +253,18 @@ func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 		return rs, err
 	}
 	return rs, s.pollError(ctx, fetches)
+}
+
+// revokeLate makes up for a revocation during Commit. A restore that is running
+// has done so already.
+func (s *session) revokeLate() {
+	if !s.deferred.Load() || !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	if s.deferred.Swap(false) {
+		s.dropHeld()
+	}
 }
 
 // pollError joins the errors of a poll; one that ends the session is kept.

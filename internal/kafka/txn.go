@@ -155,8 +155,9 @@ func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 // the session is dead and must be closed, opened and restored anew.
 //
 // A ctx that ends while records are on their way aborts the batch; the
-// transaction itself is always resolved. Rebalances stay blocked until the next
-// Poll, so that the caller can apply or drop the batch undisturbed.
+// transaction itself is always resolved. After (true, nil) rebalances stay
+// blocked until the next Poll, so that the caller can apply the batch
+// undisturbed. Every Commit needs a Poll before it.
 func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
 	if err := g.err(); err != nil {
 		return false, err
@@ -171,14 +172,14 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		return false, nil
 	}
 	defer g.mu.Unlock()
-	g.batch = false
+	g.batch, g.polled = false, false
 	if err := g.txn.Begin(); err != nil {
 		return false, g.die("begin transaction", err)
 	}
 	endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.TxnTimeout+15*time.Second)
 	defer cancel()
 	if err := g.produce(ctx, out); err != nil {
-		if _, aerr := g.txn.End(endCtx, kgo.TryAbort); aerr != nil {
+		if _, aerr := g.end(endCtx, kgo.TryAbort); aerr != nil {
 			return false, g.die("abort transaction", errors.Join(aerr, err))
 		}
 		if errors.Is(err, stream.ErrFenced) {
@@ -186,14 +187,43 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		}
 		return false, err
 	}
-	committed, err := g.txn.End(endCtx, kgo.TryCommit)
+	committed, err := g.end(endCtx, kgo.TryCommit)
 	if err != nil {
 		return false, g.die("commit transaction", err)
 	}
 	return committed, nil
 }
 
-var errNotPolled = errors.New("commit before the first poll")
+// end ends the transaction. The client first wants a heartbeat; a membership
+// that broke meanwhile sends none until its loss was announced, and the
+// announcement waits for the batch. So a rebalance that waits is let in when the
+// end takes long: the transaction is then aborted. The table hears of it later,
+// because its lock may be our caller's.
+func (g *TxnGroup) end(ctx context.Context, commit kgo.TransactionEndTry) (bool, error) {
+	g.committing.Store(true)
+	defer g.committing.Store(false)
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer close(done)
+	watch.Go(func() {
+		tick := time.NewTicker(min(2*time.Second, g.Heartbeat))
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				if g.blocked.Load() {
+					g.cl.AllowRebalance()
+				}
+			}
+		}
+	})
+	return g.txn.End(ctx, commit)
+}
+
+var errNotPolled = errors.New("commit without a poll before it")
 
 // produce returns nil only when every record was acknowledged. The client's End
 // does not look at that.

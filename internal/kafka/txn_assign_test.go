@@ -116,3 +116,27 @@ func TestTxnGroup_endedContextAborts(t *testing.T) {
 		t.Errorf("Read after the abort = %v", err)
 	}
 }
+
+func TestTxnGroup_membershipLostWithABatch(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out")
+	put(t, cfg, "a", 0, "1")
+	tb := newTable(t)
+	g := openTxn(t, cfg, txnOptions("0"), tb)
+	rs := pollN(t, g.Poll, 1)
+	tb.out(true)
+	hb := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
+	eventually(t, "the member hears that it is none", func() bool { return hb.Hits() == 1 })
+	began := time.Now()
+	ok, err := g.Commit(context15(t), copies(rs))
+	if ok || err != nil || time.Since(began) > 2*time.Second {
+		t.Errorf("Commit of a lost member = %v, %v after %s; want an abort soon", ok, err, time.Since(began))
+	}
+	tb.out(false)
+	again := pollN(t, g.Poll, 1)
+	if ok, err := g.Commit(context15(t), copies(again)); !ok || err != nil {
+		t.Errorf("Commit after joining again = %v, %v", ok, err)
+	}
+	if got := tb.trace(); !slices.Equal(got, []string{"restore 0", "revoke [0]", "restore 0"}) {
+		t.Errorf("table calls = %q", got)
+	}
+}

@@ -35,13 +35,13 @@ func openTxn(t *testing.T, cfg kafka.Config, o kafka.TxnOptions, tb stream.Table
 	return g
 }
 
-// pollN polls until n records came.
+// pollN polls until n records came, through errors that the session survives.
 func pollN(t *testing.T, poll func(context.Context, int) ([]stream.Record, error), n int) []stream.Record {
 	t.Helper()
 	var out []stream.Record
 	for len(out) < n {
 		rs, err := poll(context15(t), 100)
-		if err != nil {
+		if err != nil && !errors.Is(err, stream.ErrTransient) {
 			t.Fatalf("Poll after %d of %d records: %v", len(out), n, err)
 		}
 		out = append(out, rs...)

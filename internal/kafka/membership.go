@@ -1,0 +1,79 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/stream"
+)
+
+// membership is what all group sessions have in common.
+type membership struct {
+	Group          string
+	InstanceID     string
+	Topics         []string
+	Committed      bool
+	SessionTimeout time.Duration
+	Heartbeat      time.Duration
+	Rebalance      time.Duration
+	LeaveOnClose   bool
+}
+
+func (m *membership) defaults() {
+	if m.SessionTimeout == 0 {
+		m.SessionTimeout = 45 * time.Second
+	}
+	if m.Heartbeat == 0 {
+		m.Heartbeat = min(3*time.Second, m.SessionTimeout/3)
+	}
+	if m.Rebalance == 0 {
+		m.Rebalance = 60 * time.Second
+	}
+}
+
+func (m *membership) validate() error {
+	switch {
+	case m.Group == "":
+		return fmt.Errorf("group: name is required: %w", stream.ErrRefused)
+	case len(m.Topics) == 0:
+		return fmt.Errorf("group %s: no topics: %w", m.Group, stream.ErrRefused)
+	}
+	return nil
+}
+
+// options of a classic group with exactly one balancer. RangeBalancer gives
+// partition n of every topic to the same member when all members subscribe to
+// the same topics and counts are equal; the default balancer does not. Two
+// balancers, or the broker-side protocol, would change that under us.
+func (m *membership) options(s *session) []kgo.Opt {
+	level := kgo.ReadUncommitted()
+	if m.Committed {
+		level = kgo.ReadCommitted()
+	}
+	opts := []kgo.Opt{
+		kgo.ConsumerGroup(m.Group),
+		kgo.ConsumeTopics(m.Topics...),
+		kgo.Balancers(kgo.RangeBalancer()),
+		kgo.SessionTimeout(m.SessionTimeout),
+		kgo.HeartbeatInterval(m.Heartbeat),
+		kgo.RebalanceTimeout(m.Rebalance),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.FetchIsolationLevel(level),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxBytes(16 << 20),
+		kgo.FetchMaxPartitionBytes(1 << 20),
+		kgo.AdjustFetchOffsetsFn(s.adjust),
+		kgo.OnPartitionsRevoked(s.onRevoked),
+		kgo.OnPartitionsLost(s.onRevoked),
+		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { s.blocked.Store(true) }),
+	}
+	if m.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(m.InstanceID))
+	}
+	return opts
+}

@@ -319,7 +319,7 @@ func (w *World) post(ctx context.Context, out *outgoing) (int, []byte) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, keptAnswer)) // providers look at the status alone
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is used again
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)                 // so that the connection is used again
 	return resp.StatusCode, answer
 }
 

@@ -30,12 +30,11 @@ const (
 
 // watcher follows the states and prints what changes.
 type watcher struct {
-	d       *running
-	table   *inspect.Table
-	shown   map[events.Key]events.Status
-	first   time.Duration // of the first settled order, since the process started
-	screen  *os.File      // nil: plain lines
-	wasFull bool
+	d      *running
+	table  *inspect.Table
+	shown  map[events.Key]events.Status
+	first  time.Duration // of the first settled order, since the process started
+	screen *os.File      // nil: plain lines
 }
 
 // watch places orders and follows the states until all agree with the

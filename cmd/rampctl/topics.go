@@ -126,20 +126,18 @@ func (c *cli) schemas() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) config() *cobra.Command {
+func (c *cli) configuration() *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Validate and print the configuration"}
 	var program string
 	validate := &cobra.Command{Use: "validate", Short: "Report every fault of the configuration (exit 2 if there is one)", Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			for _, p := range programs(program) {
-				if _, err := c.load(p); err != nil {
-					return run.Config(err)
-				}
+			if _, err := c.load(program); err != nil {
+				return run.Config(err)
 			}
 			fmt.Fprintln(c.errw, "configuration is valid")
 			return nil
 		}}
-	validate.Flags().StringVar(&program, "program", "", "ingest, poller, reconciler or rampctl (default all)")
+	validate.Flags().StringVar(&program, "program", config.ForAll, "ingest, poller, reconciler, rampctl or all")
 	show := &cobra.Command{Use: "print", Short: "Print the effective configuration, secrets redacted", Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.load("rampctl")
@@ -150,11 +148,4 @@ func (c *cli) config() *cobra.Command {
 		}}
 	cmd.AddCommand(validate, show)
 	return cmd
-}
-
-func programs(one string) []string {
-	if one != "" {
-		return []string{one}
-	}
-	return []string{"ingest", "poller", "reconciler"}
 }

@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"rampstream/internal/app"
@@ -30,6 +31,10 @@ var all = []providers.Provider{kado.Provider, kanga.Provider, koinal.Provider, k
 
 func main() {
 	run.Main("reconciler", func(ctx context.Context) error {
-		return app.Main(ctx, config.ForReconciler, os.Args[1:], os.Environ(), os.Stderr, all)
+		return runMain(ctx, os.Args[1:], os.Environ(), os.Stderr)
 	})
+}
+
+func runMain(ctx context.Context, args, env []string, stderr io.Writer) error {
+	return app.Main(ctx, config.ForReconciler, args, env, stderr, all)
 }

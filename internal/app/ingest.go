@@ -20,6 +20,28 @@ import (
 //	providers, merchants --> public listener --> ingest.Server --> Producer
 //	                         admin listener  --> metrics, health
 func (p Program) Ingest(ctx context.Context) (err error) {
+	cfg, err := p.ingestConfig()
+	if err != nil {
+		return err
+	}
+	tlsConfig, err := serverTLS(p.Config.Ingest.TLS)
+	if err != nil {
+		return err
+	}
+	// Listeners first: a taken port is a fault of the start.
+	public := p.Public
+	if public == nil {
+		if public, err = net.Listen("tcp", p.Config.Ingest.Listen); err != nil {
+			return fmt.Errorf("public listener: %w", err)
+		}
+	}
+	defer func() { _ = public.Close() }() // Run closes it too
+	admin, err := telemetry.OpenAdmin(p.Config.Ingest.AdminListen, p.Metrics, p.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close() }()
+
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err
@@ -32,30 +54,11 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeProducer(producer)) }()
-
-	cfg, err := p.ingestConfig()
-	if err != nil {
-		return err
-	}
 	srv, err := ingest.New(cfg, ingest.Deps{
 		Publisher: producer, Encoder: cd, Healthy: producer.Healthy, Now: time.Now, Log: p.Log, Metrics: p.Metrics,
 	})
 	if err != nil {
 		return err
-	}
-	tlsConfig, err := serverTLS(p.Config.Ingest.TLS)
-	if err != nil {
-		return err
-	}
-	public := p.Public
-	if public == nil {
-		if public, err = net.Listen("tcp", p.Config.Ingest.Listen); err != nil {
-			return fmt.Errorf("public listener: %w", err)
-		}
-	}
-	admin, err := telemetry.OpenAdmin(p.Config.Ingest.AdminListen, p.Metrics, p.Log)
-	if err != nil {
-		return errors.Join(err, public.Close())
 	}
 	for name, check := range srv.Checks() {
 		admin.Checks.Add(name, check)

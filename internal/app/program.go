@@ -82,6 +82,7 @@ func Main(ctx context.Context, name string, args, env []string, stderr io.Writer
 		return run.Config(err)
 	}
 	p := Program{Config: cfg, Providers: ps, Log: logger, Metrics: telemetry.NewRegistry(name)}
+	p.Started = func(public, admin string) { logger.Info("started", "public", public, "admin", admin) }
 	return p.runNamed(ctx, name, *check)
 }
 

@@ -230,7 +230,7 @@ func Default() Config {
 		Rules: Rules{
 			Margin: 5 * time.Second, Confirm: 10 * time.Minute,
 			MinInterval: 30 * time.Second, MaxInterval: time.Hour, Horizon: 720 * time.Hour,
-			MissingWebhook: 30 * time.Minute, Stuck: 24 * time.Hour,
+			MissingWebhook: 10 * time.Minute, Stuck: 24 * time.Hour,
 			ConfirmationsCompleted: []time.Duration{15 * time.Minute},
 			ConfirmationsOther:     []time.Duration{15 * time.Minute, time.Hour, 24 * time.Hour, 72 * time.Hour},
 		},

@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,7 +110,9 @@ func (s *Sim) Config(brokers []string, registry string) config.Config {
 	cfg := config.Default()
 	cfg.Kafka.Brokers, cfg.Registry.URL = brokers, registry
 	cfg.Topics.Partitions, cfg.Topics.Replicas = 4, 1
-	cfg.Ingest.PublicURL = s.ingest
+	// What providers are told is https; a proxy would end TLS. Only the path of
+	// it is ever signed.
+	cfg.Ingest.PublicURL = "https://" + strings.TrimPrefix(s.ingest, "http://")
 	cfg.Ingest.AdminListen, cfg.Poller.AdminListen, cfg.Reconciler.AdminListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Ingest.Hint = config.Hint{PerOrder: 200 * time.Millisecond, Rate: 200, Burst: 200}
 	cfg.Poller.InstanceID, cfg.Reconciler.InstanceID = "demo-poller", "demo-reconciler"

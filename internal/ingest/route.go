@@ -21,19 +21,15 @@ const (
 // transaction key.
 const maxQuery = 2 << 10
 
-// byGET names the providers whose document does not say by which method they
-// call back, but describes a URL with a query and no body.
-var byGET = map[events.Provider]bool{"kanga": true}
-
 // RouteOf is the route of a configured account whose capabilities have a
 // webhook parser. What nothing verifies has no documented content type either,
 // so its parser judges that.
 func RouteOf(a providers.Account, caps providers.Capabilities) Route {
 	r := Route{
 		Provider: a.Provider, Account: a.Account, Parser: caps.Webhook, Authenticated: caps.Authenticated,
-		GET: byGET[a.Provider], PathToken: a.Webhook.PathToken != "",
+		GET: caps.CallbackByGET, PathToken: a.Webhook.PathToken != "",
 	}
-	if !caps.Authenticated {
+	if !caps.Authenticated || caps.AnyMedia {
 		r.Media = MediaAny
 	}
 	return r

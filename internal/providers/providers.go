@@ -162,6 +162,12 @@ type Capabilities struct {
 	Webhook WebhookParser
 	// Authenticated is false when every delivery of this route is a hint.
 	Authenticated bool
+	// CallbackByGET is true where the document does not name the method of the
+	// callback: ingest takes GET and HEAD beside POST.
+	CallbackByGET bool
+	// AnyMedia is true where the document does not name the content type of a
+	// signed delivery: the parser judges the body alone.
+	AnyMedia bool
 	Orders        Checker
 	Customers     Checker
 	Sweep         Sweeper

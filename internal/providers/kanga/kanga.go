@@ -57,7 +57,7 @@ func vocabulary(a providers.Account) events.Vocabulary {
 // open builds the parser, and the client where the program can call. Without
 // env.HTTP (ingest) no credential is looked at.
 func open(a providers.Account, env providers.Env) (providers.Capabilities, error) {
-	caps := providers.Capabilities{Webhook: newParser(a), Serial: true}
+	caps := providers.Capabilities{Webhook: newParser(a), CallbackByGET: true, Serial: true}
 	if env.HTTP == nil || a.API.PublicKey == "" {
 		return caps, nil
 	}

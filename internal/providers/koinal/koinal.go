@@ -28,7 +28,7 @@ func Open(a providers.Account, env providers.Env) (providers.Capabilities, error
 	if err != nil {
 		return providers.Capabilities{}, fmt.Errorf("koinal/%s: %w", a.Account, err)
 	}
-	out := providers.Capabilities{Webhook: p, Authenticated: len(p.keys) > 0}
+	out := providers.Capabilities{Webhook: p, Authenticated: len(p.keys) > 0, AnyMedia: true}
 	if a.API.BaseURL == "" {
 		return out, nil
 	}

@@ -1,0 +1,76 @@
+// Command bench measures what a release claims: requests a second of ingest and
+// events a second of the reconciler, each as a process of its own, with its CPU
+// time by the operating system's accounting, beside a peer that does the least
+// that the same path could do.
+//
+//	go run ./bench ingest                  # embedded broker
+//	go run ./bench reconciler
+//	export $(scripts/kafka up 1)           # a real one; the same commands use it
+//
+// Machines are noisy: compare the rows of one run.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// options of every benchmark.
+type options struct {
+	brokers, registry string
+	connections       int
+	duration          time.Duration
+	events, orders    int
+	partitions        int
+	peers             bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := runMain(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func runMain(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("usage: bench ingest|reconciler [flags]")
+	}
+	var o options
+	f := flag.NewFlagSet("bench "+args[0], flag.ContinueOnError)
+	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "host:port,... of a real Kafka; empty starts the embedded one")
+	f.StringVar(&o.registry, "registry", os.Getenv("REGISTRY_URL"), "its schema registry")
+	f.IntVar(&o.connections, "connections", 64, "concurrent connections (ingest)")
+	f.DurationVar(&o.duration, "for", 10*time.Second, "time of each row (ingest)")
+	f.IntVar(&o.events, "events", 200_000, "input records (reconciler)")
+	f.IntVar(&o.orders, "orders", 20_000, "distinct orders (reconciler)")
+	f.IntVar(&o.partitions, "partitions", 4, "partitions of every topic")
+	f.BoolVar(&o.peers, "peers", true, "run the peer too")
+	if err := f.Parse(args[1:]); err != nil {
+		return err
+	}
+	switch args[0] {
+	case "ingest":
+		return benchIngest(ctx, o)
+	case "reconciler":
+		return benchReconciler(ctx, o)
+	case "peer-ingest":
+		return peerIngest(ctx, o, f.Args())
+	case "peer-passthrough":
+		return peerPassthrough(ctx, o, f.Args())
+	}
+	return fmt.Errorf("no benchmark %q", args[0])
+}
+
+// row prints one figure row as JSON, so that runs can be compared by a script.
+func row(v any) {
+	b, _ := json.Marshal(v) // plain structs always marshal
+	fmt.Println(string(b))
+}

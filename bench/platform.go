@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"rampstream/internal/app"
+	"rampstream/internal/config"
+	"rampstream/internal/demo"
+	"rampstream/internal/kafka"
+	"rampstream/internal/kafka/embedded"
+)
+
+// bed is where a benchmark runs: a Kafka, topics, schemas, built programs.
+type bed struct {
+	name    string
+	dir     string
+	cfg     config.Config
+	file    string
+	sim     *demo.Sim
+	cluster *embedded.Cluster
+	ingest  string
+}
+
+// newBed prepares a platform with fresh topics.
+func newBed(ctx context.Context, o options) (b *bed, err error) {
+	b = &bed{name: "real"}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	brokers, registry := strings.Split(o.brokers, ","), o.registry
+	if o.brokers == "" {
+		b.name = "embedded"
+		if b.cluster, err = embedded.Start(embedded.Options{}); err != nil {
+			return b, err
+		}
+		brokers, registry = b.cluster.Brokers(), b.cluster.RegistryURL()
+	}
+	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
+		return b, err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return b, err
+	}
+	b.ingest = "http://" + addr
+	if b.sim, err = demo.New(ctx, demo.Options{Ingest: b.ingest}); err != nil {
+		return b, err
+	}
+	b.cfg = b.sim.Config(brokers, registry)
+	b.cfg.Topics.Prefix = fmt.Sprintf("bench%d.", time.Now().UnixNano())
+	b.cfg.Topics.Partitions = int32(o.partitions)
+	b.cfg.Ingest.Listen = addr
+	b.cfg.Rules = config.Default().Rules
+	if b.file, err = demo.WriteConfig(b.cfg, b.dir); err != nil {
+		return b, err
+	}
+	if err := b.platform(ctx); err != nil {
+		return b, err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "./cmd/ingest", "./cmd/reconciler", "./bench")
+	build.Stderr = os.Stderr
+	return b, build.Run()
+}
+
+func (b *bed) platform(ctx context.Context) error {
+	kc := b.kafka()
+	changes, err := kafka.PlanTopics(ctx, kc, kafka.Specs(b.cfg.Topics.Names(), b.cfg.Topics.Partitions, 1))
+	if err != nil {
+		return err
+	}
+	if err := kafka.ApplyTopics(ctx, kc, changes); err != nil {
+		return err
+	}
+	reg, err := app.OpenRegistry(b.cfg)
+	if err != nil {
+		return err
+	}
+	_, err = app.RegisterSchemas(ctx, b.cfg, reg)
+	return err
+}
+
+func (b *bed) kafka() kafka.Config {
+	return kafka.Config{Brokers: b.cfg.Kafka.Brokers, ClientID: "bench"}
+}
+
+func (b *bed) close() {
+	if b.sim != nil {
+		b.sim.World.Close()
+	}
+	if b.cluster != nil {
+		b.cluster.Close()
+	}
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
+	}
+}
+
+// process is a program under measurement.
+type process struct {
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+func (b *bed) start(ctx context.Context, name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, filepath.Join(b.dir, name), args...)}
+	p.cmd.Stderr = &p.log
+	return p, p.cmd.Start()
+}
+
+// usage is what the operating system says a process used.
+type usage struct {
+	CPU time.Duration
+	RSS int64 // peak resident memory in bytes
+}
+
+// stop ends a process and returns its accounting.
+func (p *process) stop() (usage, error) {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	err := p.cmd.Wait()
+	u := usage{CPU: p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()}
+	if r, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		u.RSS = r.Maxrss * 1024
+	}
+	if err != nil {
+		return u, fmt.Errorf("%s: %w: %s", p.cmd.Path, err, p.log.String())
+	}
+	return u, nil
+}
+
+// cpu is the time that a running process has used so far.
+func (p *process) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	var utime, stime int64
+	_, _ = fmt.Sscan(fields[11], &utime)
+	_, _ = fmt.Sscan(fields[12], &stime)
+	return time.Duration(utime+stime) * 10 * time.Millisecond // USER_HZ is 100 on Linux
+}
+
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String(), nil
+}
+
+// await polls an address until it answers, for as long as the process runs and
+// at most half a minute.
+func (p *process) await(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		resp, err := http.Get(url)
+		if err == nil {
+			_ = resp.Body.Close()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+			return fmt.Errorf("%s does not answer: %w: %s", url, err, p.log.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/app"
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/inspect"
+	"rampstream/internal/kafka"
+	"rampstream/internal/stream"
+)
+
+// reconcilerRow is one row of figures of the reconciler or its peer.
+type reconcilerRow struct {
+	Bench      string  `json:"bench"`
+	Platform   string  `json:"platform"`
+	Partitions int     `json:"partitions"`
+	Events     int     `json:"events"`
+	Orders     int     `json:"orders"`
+	Seconds    float64 `json:"seconds"`
+	PerSecond  float64 `json:"events_per_second"`
+	CPUMicros  float64 `json:"cpu_us_per_event"`
+	PeakRSSMiB int64   `json:"peak_rss_mib"`
+}
+
+func benchReconciler(ctx context.Context, o options) error {
+	b, err := newBed(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	reg, err := app.OpenRegistry(b.cfg)
+	if err != nil {
+		return err
+	}
+	cd, err := app.OpenCodec(ctx, b.cfg, reg)
+	if err != nil {
+		return err
+	}
+	if err := b.fill(ctx, o, cd); err != nil {
+		return err
+	}
+	if o.peers {
+		if err := b.measurePassthrough(ctx, o); err != nil {
+			return err
+		}
+	}
+	return b.measureReconciler(ctx, o, cd)
+}
+
+// fill writes the life of every order as webhooks and polls.
+func (b *bed) fill(ctx context.Context, o options, cd *codec.Codec) error {
+	t := b.cfg.Topics.Names()
+	p, err := kafka.OpenProducer(ctx, b.kafka(), kafka.ProducerOptions{
+		Topics: []string{t.Webhook, t.StatusCheck}, Linger: 10 * time.Millisecond, MaxBufferedRecords: 50_000, MaxBufferedBytes: 512 << 20,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close(ctx) }()
+	now := events.At(time.Now().Add(-time.Hour))
+	const chunk = 2000
+	for i := 0; i < o.events; i += chunk {
+		var rs []stream.Record
+		for n := i; n < min(i+chunk, o.events); n++ {
+			r, err := b.event(cd, n%o.orders, n/o.orders, now)
+			if err != nil {
+				return err
+			}
+			rs = append(rs, r)
+		}
+		if _, err := p.Publish(ctx, rs...); err != nil {
+			return fmt.Errorf("fill: %w", err)
+		}
+	}
+	return nil
+}
+
+// event is the n-th thing that is said about an order: webhooks and polls in
+// turn, pending, processing, completed.
+func (b *bed) event(cd *codec.Codec, order, n int, now events.Millis) (stream.Record, error) {
+	t := b.cfg.Topics.Names()
+	k := events.Key{Provider: "kado", Account: "demo", ID: fmt.Sprintf("%024x", order)}
+	at := now.Add(time.Duration(n) * 90 * time.Second)
+	facts := events.Facts{FiatAmount: "100.50", FiatCurrency: "USD", CryptoAmount: "0.00215", CryptoAsset: "BTC"}
+	hook := []string{"order_pending", "order_processing", "order_completed"}[min(n/2, 2)]
+	word := []string{"pending+uninitiated", "success+pending", "success+settled"}[min(n/2, 2)]
+	id := events.EventID(events.Digest(k.String(), strconv.Itoa(n)))
+	r := stream.Record{Partition: stream.Auto, Key: []byte(k.String())}
+	var err error
+	if n%2 == 0 {
+		r.Topic = t.Webhook
+		r.Value, err = cd.EncodeWebhook(events.Webhook{Key: k, EventID: id, ObservedAt: at, Trust: events.TrustSigned, EventType: hook,
+			StatusRaw: hook, BodyDigest: events.Digest(hook), Scheme: "canonical/current", Facts: facts})
+	} else {
+		r.Topic = t.StatusCheck
+		r.Value, err = cd.EncodeStatusCheck(events.StatusCheck{Key: k, EventID: id, ObservedAt: at, AnsweredAt: at + 40, Outcome: events.OutcomeOK,
+			StatusRaw: word, HTTPStatus: 200, Attempt: 1, Facts: facts})
+	}
+	return r, err
+}
+
+func (b *bed) measureReconciler(ctx context.Context, o options, cd *codec.Codec) error {
+	log, err := kafka.OpenLog(b.kafka())
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	began := time.Now()
+	p, err := b.start(ctx, "reconciler", "-config", b.file)
+	if err != nil {
+		return err
+	}
+	r := inspect.Reader{Log: log, Codec: cd, Topics: b.cfg.Topics.Names(), Partitions: b.cfg.Topics.Partitions}
+	if err := b.awaitPosition(ctx, r, o.events); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	cpu := p.cpu()
+	u, err := p.stop()
+	if err != nil {
+		return err
+	}
+	row(reconcilerRow{"reconciler: exactly once", b.name, o.partitions, o.events, o.orders, took.Seconds(), float64(o.events) / took.Seconds(),
+		float64(cpu.Microseconds()) / float64(o.events), u.RSS >> 20})
+	return nil
+}
+
+// awaitPosition waits until the positions of all partitions count every event.
+func (b *bed) awaitPosition(ctx context.Context, r inspect.Reader, want int) error {
+	next := map[string]int64{}
+	cursor := &inspect.Cursor{Topic: r.Topics.ReconcilerPosition}
+	for {
+		err := r.Scan(ctx, cursor, func(rec stream.Record) error {
+			pos, err := r.Codec.DecodePosition(ctx, rec.Value)
+			if err != nil {
+				return err
+			}
+			for _, in := range pos.Next {
+				next[fmt.Sprint(pos.Partition, in.Topic)] = in.Offset
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		var sum int64
+		for _, n := range next {
+			sum += n
+		}
+		if sum >= int64(want) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (b *bed) measurePassthrough(ctx context.Context, o options) error {
+	t := b.cfg.Topics.Names()
+	began := time.Now()
+	p, err := b.start(ctx, "bench", "peer-passthrough", "-brokers", strings.Join(b.cfg.Kafka.Brokers, ","), "-events", strconv.Itoa(o.events), "--", t.Webhook, t.StatusCheck, t.DeadLetter)
+	if err != nil {
+		return err
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("pass-through: %w: %s", err, p.log.String())
+	}
+	took := time.Since(began)
+	st := p.cmd.ProcessState
+	u := usage{CPU: st.UserTime() + st.SystemTime()}
+	if ru, ok := st.SysUsage().(*syscall.Rusage); ok {
+		u.RSS = ru.Maxrss * 1024
+	}
+	row(reconcilerRow{"peer: consume and produce, exactly once, no work", b.name, o.partitions, o.events, o.orders, took.Seconds(),
+		float64(o.events) / took.Seconds(), float64(u.CPU.Microseconds()) / float64(o.events), u.RSS >> 20})
+	return nil
+}
+
+// peerPassthrough copies events records from two topics to a third, one
+// transaction a poll.
+func peerPassthrough(ctx context.Context, o options, args []string) error {
+	if len(args) != 3 {
+		return fmt.Errorf("usage: bench peer-passthrough FROM FROM TO")
+	}
+	s, err := kgo.NewGroupTransactSession(
+		kgo.SeedBrokers(strings.Split(o.brokers, ",")...), kgo.TransactionalID("bench-passthrough"), kgo.ConsumerGroup("bench-passthrough-"+args[2]),
+		kgo.ConsumeTopics(args[:2]...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.Balancers(kgo.RangeBalancer()), kgo.ProducerLinger(5*time.Millisecond),
+	)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for done := 0; done < o.events; {
+		fs := s.PollRecords(ctx, 1000)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if fs.Empty() {
+			continue
+		}
+		if err := s.Begin(); err != nil {
+			return err
+		}
+		e := kgo.AbortingFirstErrPromise(s.Client())
+		n := 0
+		fs.EachRecord(func(r *kgo.Record) {
+			n++
+			s.Produce(ctx, &kgo.Record{Topic: args[2], Key: r.Key, Value: r.Value}, e.Promise())
+		})
+		perr := e.Err()
+		committed, err := s.End(ctx, kgo.TransactionEndTry(perr == nil))
+		if err := errors.Join(perr, err); err != nil {
+			return err
+		}
+		if committed {
+			done += n
+		}
+	}
+	return nil
+}
+
+// serveUntilTerm serves until SIGTERM.
+func serveUntilTerm(ctx context.Context, srv *http.Server) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		_ = srv.Close()
+	}()
+	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

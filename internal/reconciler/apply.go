@@ -171,32 +171,34 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs observ
 		e.cfg.Observer.UnknownStatus(t.key.Provider)
 	}
 	at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	if err := e.transition(b, t, st, "evidence", at.Coordinates(), obs.id); err != nil {
+	before := t.state
+	t.state, t.after, t.encoded, t.changed = st, after, nil, true
+	if err := e.transition(b, t, before, "evidence", at.Coordinates(), obs.id); err != nil {
 		return err
 	}
-	t.state, t.after, t.changed = st, after, true
 	e.cfg.Observer.Joined(obs.source, "changed")
 	return nil
 }
 
 // transition writes a link of the subject's chain when what is announced
-// changes: the status, or whether it is terminal.
-func (e *Engine) transition(b *Batch, t *touched, st events.State, reason, cause string, id events.EventID) error {
-	if st.Status == t.state.Status && st.Terminal == t.state.Terminal {
+// changed since before: the status, or whether it is terminal.
+func (e *Engine) transition(b *Batch, t *touched, before events.State, reason, cause string, id events.EventID) error {
+	st := t.state
+	if st.Status == before.Status && st.Terminal == before.Terminal {
 		return nil
 	}
-	value, err := e.cfg.Codec.EncodeState(st)
+	value, err := t.encode(e.cfg.Codec)
 	if err != nil {
 		return &unwritable{t.cause, fmt.Errorf("encode state %s: %w", t.key, err)}
 	}
 	after := events.Digest("state", string(codec.Body(value)))
 	tr := events.Transition{
 		ID: events.EventID(events.Digest("transition", t.key.String(), t.chain, after)), Key: t.key,
-		From: t.state.Status, To: st.Status, FromRaw: t.state.StatusRaw, ToRaw: st.StatusRaw,
+		From: before.Status, To: st.Status, FromRaw: before.StatusRaw, ToRaw: st.StatusRaw,
 		Rule: st.DecidedBy, Reason: reason, Terminal: st.Terminal,
 		DigestBefore: t.chain, DigestAfter: after, Cause: cause, CauseEventID: id,
 		TrueAt: st.Since, LearnedAt: events.Millis(t.at),
-		Retroactive: t.state.LastSeenAt != 0 && st.Since < t.state.LastSeenAt,
+		Retroactive: before.LastSeenAt != 0 && st.Since < before.LastSeenAt,
 	}
 	record, err := e.cfg.Codec.EncodeTransition(tr)
 	if err != nil {

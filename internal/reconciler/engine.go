@@ -51,6 +51,9 @@ type Engine struct {
 	cfg   Config
 	parts map[int32]*partition
 	batch *Batch
+	// recent holds decoded states of subjects that changed lately: a webhook is
+	// mostly followed by a poll.
+	recent recent
 	// poison are records whose outputs Kafka refuses; they become dead letters.
 	poison map[coordinate]string
 }
@@ -78,6 +81,9 @@ type partition struct {
 type entry struct {
 	value []byte
 	chain string
+	// clean is true when the state is known to have no discrepancy, open or
+	// resolved; false says nothing.
+	clean bool
 }
 
 // NewEngine makes an engine that owns no partition.
@@ -116,13 +122,13 @@ type touched struct {
 	partition int32
 	had       bool  // a state existed before the batch
 	old       entry // as in memory
+	was       events.State
 	state     events.State
+	encoded   []byte // of state, where a transition needed it
 	chain     string
-	before    []events.Discrepancy // derived before the batch
+	renew     []events.Discrepancy // of other rules, to be written again or tombstoned
 	after     []events.Discrepancy
-	schedule  bool // write the schedule even if it did not change
-	oldTask   events.CheckTask
-	hadTask   bool
+	schedule  bool          // write the schedule even if it did not change
 	hint      events.Millis // pending hint, 0 for none
 	changed   bool          // the evidence changed, or the rules
 	at        int64         // timestamp of the latest cause
@@ -207,6 +213,7 @@ func (e *Engine) Accept() {
 		}
 		if t.changed {
 			p.states[key] = t.old
+			e.recent.put(key, t.old.value, t.state)
 		}
 		if t.hint == 0 {
 			delete(p.hints, key)
@@ -223,6 +230,7 @@ func (e *Engine) Rollback() { e.batch = nil }
 // Reset forgets all memory: the outcome of a transaction is unknown.
 func (e *Engine) Reset() {
 	e.batch = nil
+	e.recent = recent{}
 	clear(e.parts)
 }
 
@@ -274,13 +282,14 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 	e.overlayOf(b, p)
 	t := &touched{key: key, partition: p.number, hint: p.hints[name]}
 	if old, ok := p.states[name]; ok {
-		st, err := e.decodeState(ctx, key, old.value)
-		if err != nil {
-			return nil, fmt.Errorf("state %s in memory: %w", name, err)
+		st, cached := e.recent.get(name, old.value)
+		if !cached {
+			var err error
+			if st, err = e.decodeState(ctx, key, old.value); err != nil {
+				return nil, fmt.Errorf("state %s in memory: %w", name, err)
+			}
 		}
-		t.had, t.old, t.chain, t.state = true, old, old.chain, st
-		_, t.before = e.cfg.Rules.Assess(key, st.Evidence)
-		t.oldTask, t.hadTask = e.cfg.Rules.Schedule(st)
+		t.had, t.old, t.chain, t.was, t.state = true, old, old.chain, st, st
 	}
 	b.touched[name] = t
 	return t, nil
@@ -291,6 +300,18 @@ func (e *Engine) decodeState(ctx context.Context, key events.Key, value []byte) 
 		return e.cfg.Codec.DecodeCustomerState(ctx, value)
 	}
 	return e.cfg.Codec.DecodeOrderState(ctx, value)
+}
+
+// encode gives the record value of the touched state, made once.
+func (t *touched) encode(c *codec.Codec) ([]byte, error) {
+	if t.encoded != nil {
+		return t.encoded, nil
+	}
+	value, err := c.EncodeState(t.state)
+	if err == nil {
+		t.encoded = value
+	}
+	return value, err
 }
 
 // emit adds an output record.
@@ -334,7 +355,7 @@ func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
 	if !t.changed {
 		return nil
 	}
-	value, err := e.cfg.Codec.EncodeState(t.state)
+	value, err := t.encode(e.cfg.Codec)
 	if err != nil {
 		return fmt.Errorf("encode state %s: %w", name, err)
 	}
@@ -344,13 +365,14 @@ func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
 	} else {
 		o.added++
 	}
-	o.digest = o.digest.add(hashRecord(name, value))
-	t.old = entry{value: value, chain: t.chain}
+	sum := hashRecord(name, value)
+	o.digest = o.digest.add(sum)
+	t.old = entry{value: value, chain: t.chain, clean: len(t.after) == 0}
 	topic, typ := e.cfg.Topics.OrderState, "rampstream.v1.OrderState"
 	if t.key.Kind == events.Customer {
 		topic, typ = e.cfg.Topics.CustomerState, "rampstream.v1.CustomerState"
 	}
-	h := append(cloudEvent(events.Digest("state", name, string(codec.Body(value))), typ), stream.Header{Key: HeaderChain, Value: []byte(t.chain)})
+	h := append(cloudEvent(sum.String(), typ), stream.Header{Key: HeaderChain, Value: []byte(t.chain)})
 	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: []byte(name), Value: value, Headers: h}, t.cause)
 	return nil
 }
@@ -380,7 +402,7 @@ func (e *Engine) positionOutput(b *Batch, n int32) error {
 	key := positionKey(n)
 	b.emit(stream.Record{
 		Topic: e.cfg.Topics.ReconcilerPosition, Partition: n, Key: []byte(key), Value: value,
-		Headers: cloudEvent(events.Digest("position", key, string(codec.Body(value))), "rampstream.v1.ReconcilerPosition"),
+		Headers: cloudEvent(hashRecord(key, value).String(), "rampstream.v1.ReconcilerPosition"),
 	}, coordinate{})
 	return nil
 }

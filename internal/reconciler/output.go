@@ -23,9 +23,13 @@ func (e *Engine) sideOutputs(b *Batch, t *touched) error {
 // discrepancies writes those that changed, and tombstones for those that the
 // new evidence proves never to have been.
 func (e *Engine) discrepancies(b *Batch, t *touched) error {
+	before := t.renew
+	if before == nil && t.had && !t.old.clean {
+		_, before = e.cfg.Rules.Assess(t.key, t.was.Evidence)
+	}
 	for _, d := range t.after {
-		i := slices.IndexFunc(t.before, func(o events.Discrepancy) bool { return o.Type == d.Type })
-		if i >= 0 && equalDiscrepancy(t.before[i], d) {
+		i := slices.IndexFunc(before, func(o events.Discrepancy) bool { return o.Type == d.Type })
+		if i >= 0 && equalDiscrepancy(before[i], d) {
 			continue
 		}
 		value, err := e.cfg.Codec.EncodeDiscrepancy(d)
@@ -34,10 +38,10 @@ func (e *Engine) discrepancies(b *Batch, t *touched) error {
 		}
 		b.emit(stream.Record{
 			Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey()), Value: value,
-			Headers: cloudEvent(events.Digest("discrepancy", d.RecordKey(), string(value)), "rampstream.v1.Discrepancy"),
+			Headers: cloudEvent(hashRecord(d.RecordKey(), value).String(), "rampstream.v1.Discrepancy"),
 		}, t.cause)
 	}
-	for _, d := range t.before {
+	for _, d := range before {
 		if !slices.ContainsFunc(t.after, func(n events.Discrepancy) bool { return n.Type == d.Type }) {
 			b.emit(stream.Record{Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey())}, t.cause)
 		}
@@ -71,11 +75,15 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 			task.Cause, task.HintAt, task.DueAt, task.GiveUp, ok = events.CauseHint, t.hint, t.hint, false, true
 		}
 	}
-	if !t.schedule && ok == t.hadTask && task == t.oldTask {
-		return nil
-	}
-	if !ok && !t.schedule && !t.hadTask {
-		return nil
+	if !t.schedule {
+		var was events.CheckTask
+		had := false
+		if t.had {
+			was, had = e.cfg.Rules.Schedule(t.was)
+		}
+		if ok == had && task == was {
+			return nil
+		}
 	}
 	r := stream.Record{
 		Topic: e.cfg.Topics.CheckSchedule, Key: []byte(t.key.String()),
@@ -87,7 +95,7 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 			return fmt.Errorf("encode check task of %s: %w", t.key, err)
 		}
 		r.Value = value
-		r.Headers = cloudEvent(events.Digest("task", t.key.String(), string(value)), "rampstream.v1.CheckTask")
+		r.Headers = cloudEvent(hashRecord(t.key.String(), value).String(), "rampstream.v1.CheckTask")
 	}
 	b.emit(r, t.cause)
 	return nil
@@ -139,16 +147,14 @@ func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name str
 	t.at = int64(st.LastSeenAt)
 	// What the old rules said of discrepancies is not known any more; all are
 	// written again, and those of the other types are tombstoned.
-	t.before = nil
+	t.renew = []events.Discrepancy{}
 	for _, typ := range events.DiscrepancyTypes() {
 		if slices.Contains(t.state.Open, string(typ)) {
-			t.before = append(t.before, events.Discrepancy{Key: key, Type: typ})
+			t.renew = append(t.renew, events.Discrepancy{Key: key, Type: typ})
 		}
 	}
 	t.schedule = true
-	if err := e.transition(b, t, st, "rule_change", "", ""); err != nil {
-		return err
-	}
-	t.state, t.after, t.changed = st, after, true
-	return nil
+	before := t.state
+	t.state, t.after, t.encoded, t.changed = st, after, nil, true
+	return e.transition(b, t, before, "rule_change", "", "")
 }

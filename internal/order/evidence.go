@@ -57,7 +57,14 @@ func (r Rules) FromCheck(c events.StatusCheck, at Where) []events.Evidence {
 		return nil
 	}
 	s, future := at.sight(c.ObservedAt, c.EventID, r.margin())
-	row := events.Evidence{Kind: events.EvidencePoll, Word: shorten(c.Word()), First: s, Last: s, Facts: c.Facts}
+	row := events.Evidence{Kind: events.EvidencePoll, Word: shorten(c.Word()), First: s, Last: s}
+	// A failure has no facts: an answer about another subject may carry some.
+	if c.Outcome == events.OutcomeOK {
+		row.Facts = c.Facts
+		if failure(row.Word) { // a provider's word must not pass for a class of ours
+			row.Word = hashed(row.Word)
+		}
+	}
 	return withFuture(row, sourcePoll, future)
 }
 
@@ -68,7 +75,7 @@ func (r Rules) FromIntent(i events.Intent, at Where) []events.Evidence {
 	case events.Forget:
 		return []events.Evidence{{Kind: events.EvidenceForget, Digest: i.ContentHash(), First: s, Operator: i.Operator, Reason: i.Reason}}
 	case events.Decide:
-		row := events.Evidence{Kind: events.EvidenceDecision, Word: i.Status.String(), Digest: i.ContentHash(), First: s, Operator: i.Operator, Reason: i.Reason}
+		row := events.Evidence{Kind: events.EvidenceDecision, Word: i.Status.String(), Digest: i.ContentHash(), First: s, Last: s, Operator: i.Operator, Reason: i.Reason}
 		return withFuture(row, sourceDecision, future)
 	}
 	row := events.Evidence{Kind: events.EvidenceIntent, Digest: i.ContentHash(), First: s, Revision: i.Revision, Facts: i.Facts}
@@ -78,14 +85,16 @@ func (r Rules) FromIntent(i events.Intent, at Where) []events.Evidence {
 func withFuture(row events.Evidence, source string, future bool) []events.Evidence {
 	rows := []events.Evidence{row}
 	if future {
-		rows = append(rows, events.Evidence{Kind: events.EvidenceFuture, Word: source, First: row.First})
+		rows = append(rows, events.Evidence{Kind: events.EvidenceFuture, Word: source, First: row.First, Last: row.First})
 	}
 	return rows
 }
 
 func shorten(word string) string {
 	if len(word) > maxWordBytes {
-		return "sha256:" + events.Digest(word)
+		return hashed(word)
 	}
 	return word
 }
+
+func hashed(word string) string { return "sha256:" + events.Digest(word) }

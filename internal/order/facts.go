@@ -1,6 +1,9 @@
 package order
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/cockroachdb/apd/v3"
 
 	"rampstream/internal/events"
@@ -47,6 +50,82 @@ func or(to *string, from string) {
 	if *to == "" {
 		*to = from
 	}
+}
+
+// shown are the facts of the deciding evidence, each missing one taken from
+// the latest poll that has it, then the latest webhook, then the intent.
+func (s *summary) shown(deciding *events.Evidence, withIntent bool) events.Facts {
+	var f events.Facts
+	if deciding != nil && (deciding.Kind == events.EvidencePoll || deciding.Kind == events.EvidenceWebhook) {
+		f = deciding.Facts
+	}
+	var stack [16]*events.Evidence
+	for _, kind := range [...]events.EvidenceKind{events.EvidencePoll, events.EvidenceWebhook} {
+		rows := stack[:0]
+		for i := range s.rows {
+			if r := &s.rows[i]; r.Kind == kind && r.Facts != (events.Facts{}) {
+				rows = append(rows, r)
+			}
+		}
+		slices.SortFunc(rows, func(a, b *events.Evidence) int { return cmp.Or(at(b).Compare(at(a)), a.Compare(*b)) })
+		for _, r := range rows {
+			f = fill(f, r.Facts)
+		}
+	}
+	if withIntent {
+		for _, i := range s.intents {
+			f = fill(f, i.Facts)
+		}
+	}
+	return f
+}
+
+// unmet is one expectation that something seen does not meet: since when both
+// were known, and where they stand.
+type unmet struct {
+	mismatch
+	at       events.Millis
+	evidence []string
+}
+
+// unmet compares each intent with all that said COMPLETED and with what is
+// shown of that; while nothing did, with what is shown of the latest poll.
+// compared is whether any amount stood on both sides.
+func (s *summary) unmet() (found []unmet, compared bool) {
+	if len(s.intents) == 0 {
+		return nil, false
+	}
+	against := func(row *events.Evidence, seen events.Facts) {
+		for _, i := range s.intents {
+			compared = compared || comparable(i.Facts, seen)
+			for _, m := range mismatches(i.Facts, seen) {
+				u := unmet{m, i.First.At, []string{i.First.Coordinates()}}
+				if row != nil {
+					u.at = max(u.at, row.First.At)
+					u.evidence = append(u.evidence, row.First.Coordinates())
+				}
+				found = append(found, u)
+			}
+		}
+	}
+	deciding, _ := s.saidFirst(events.StatusCompleted)
+	if deciding == nil {
+		against(s.poll, s.shown(s.poll, false))
+		return found, compared
+	}
+	against(deciding, s.shown(deciding, false))
+	for i := range s.rows {
+		if st, known := s.known(&s.rows[i]); known && st == events.StatusCompleted && &s.rows[i] != deciding {
+			against(&s.rows[i], s.rows[i].Facts)
+		}
+	}
+	return found, compared
+}
+
+// comparable reports whether an amount is stated on both sides.
+func comparable(want, seen events.Facts) bool {
+	return (want.FiatAmount != "" && seen.FiatAmount != "") ||
+		((want.CryptoAmount != "" || want.CryptoReceiveMin != "") && seen.CryptoAmount != "")
 }
 
 // mismatch is one stated expectation that what was seen does not meet.

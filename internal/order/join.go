@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -56,17 +57,35 @@ func mergeEqual(rows []events.Evidence) []events.Evidence {
 }
 
 // mergeRow joins two rows of one key: the earliest first, the latest last, and
-// of polls the facts at the latest. Rows of the other kinds have equal facts
-// where they have equal digests.
+// of polls the facts at the latest.
 func mergeRow(a, b events.Evidence) events.Evidence {
 	if b.First.Compare(a.First) < 0 {
 		a.First = b.First
 	}
-	c := b.Last.Compare(a.Last)
-	// One sighting with two sets of facts cannot come from one log; the digest
-	// keeps the choice independent of order all the same.
-	if c > 0 || (c == 0 && a.Kind == events.EvidencePoll && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest()) {
+	c := compareLast(b.Last, a.Last)
+	// One sighting, or one digest, with two sets of facts cannot come from one
+	// log; the digest keeps the choice independent of order all the same.
+	if c > 0 || (c == 0 && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest()) {
 		a.Last, a.Facts = b.Last, b.Facts
+	}
+	return a
+}
+
+// compareLast orders latest sightings. Of two copies of one event (equal time
+// and id) the one with the smaller coordinates counts, as it does for first
+// sightings: a record that was written twice must not change a state.
+func compareLast(a, b events.Sighting) int {
+	if c := cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.EventID, b.EventID)); c != 0 {
+		return c
+	}
+	return b.Compare(a)
+}
+
+// latestOf is the greater by compareLast; the zero sighting is none.
+func latestOf(a, b events.Sighting) events.Sighting {
+	none := events.Sighting{}
+	if a == none || (b != none && compareLast(b, a) > 0) {
+		return b
 	}
 	return a
 }
@@ -96,7 +115,8 @@ func latestIntents(rows []events.Evidence) []events.Evidence {
 }
 
 // boundWords keeps the smallest words of each source. The overflow row keeps
-// the first sighting of all that was dropped.
+// the first and the last sighting of all that was dropped: without the last, a
+// provider that answers ever new words would be asked again at once for ever.
 func boundWords(rows []events.Evidence) []events.Evidence {
 	rows = boundKinds(rows, sourceWebhook, maxWords, events.EvidenceWebhook, events.EvidenceWebhookMore)
 	rows = boundKinds(rows, sourcePoll, maxWords, events.EvidencePoll)
@@ -150,7 +170,7 @@ func overflow(rows []events.Evidence, source string, drop func(events.Evidence) 
 		if !drop(r) {
 			return false
 		}
-		extra.First = earlier(extra.First, r.First)
+		extra.First, extra.Last = earlier(extra.First, r.First), latestOf(extra.Last, r.Last)
 		return true
 	})
 	return insert(rows, extra)

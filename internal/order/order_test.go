@@ -109,7 +109,7 @@ func TestView(t *testing.T) {
 		{"failure changes nothing", []say{{"hook", "wait", 2, "", 0}, {"poll", "!timeout", 9, "", 0}}, nil, events.StatusPending, order.RuleWebhook, 2},
 		{"terminal by webhook", []say{{"poll", "wait", 1, "", 0}, {"hook", "done", 2, "", 0}}, nil, events.StatusCompleted, order.RuleTerminal, 2},
 		{"terminal holds against an early denial", []say{{"hook", "done", 2, "", 0}, {"poll", "wait", 11, "", 0}}, nil, events.StatusCompleted, order.RuleTerminal, -1},
-		{"terminal denied after the confirmation time", []say{{"hook", "done", 2, "", 0}, {"poll", "wait", 13, "", 0}}, nil, events.StatusDisputed, order.RuleTerminalContradicted, 12},
+		{"terminal denied after the confirmation time", []say{{"hook", "done", 2, "", 0}, {"poll", "wait", 13, "", 0}}, nil, events.StatusDisputed, order.RuleTerminalContradicted, 13},
 		{"denial withdrawn", []say{{"hook", "done", 2, "", 0}, {"poll", "wait", 13, "", 0}, {"poll", "done", 14, "", 0}}, nil, events.StatusCompleted, order.RuleTerminal, -1},
 		{"two terminals dispute", []say{{"hook", "done", 2, "", 0}, {"hook", "fail", 3, "", 0}}, nil, events.StatusDisputed, order.RuleTerminalsDisputed, 3},
 		{"a poll just after does not settle it", []say{{"hook", "done", 2, "", 0}, {"hook", "fail", 3, "", 0}, {"poll", "fail", 12, "", 0}}, nil, events.StatusDisputed, order.RuleTerminalsDisputed, -1},

@@ -37,7 +37,8 @@ type summary struct {
 	failed    *events.Evidence // latest failed poll
 	gaveUp    events.Sighting
 	forgotten *events.Evidence
-	decision  *events.Evidence // latest by first sighting
+	decision  *events.Evidence // latest repeated
+	dropped   events.Sighting  // latest poll with a word that is not kept
 	intents   []*events.Evidence
 	firstSeen events.Sighting
 	lastSeen  events.Sighting
@@ -61,9 +62,6 @@ func summarise(rows []events.Evidence, vocab events.Vocabulary, kind events.Subj
 	}
 	for i := range rows {
 		r := &rows[i]
-		if r.Kind == events.EvidenceFuture || r.Kind == events.EvidenceOverflow {
-			continue
-		}
 		s.firstSeen = earlier(s.firstSeen, r.First)
 		s.lastSeen = later(later(s.lastSeen, r.First), r.Last)
 		switch r.Kind {
@@ -76,11 +74,15 @@ func summarise(rows []events.Evidence, vocab events.Vocabulary, kind events.Subj
 		case events.EvidenceIntent:
 			s.intents = append(s.intents, r)
 		case events.EvidenceDecision:
-			if s.decision == nil || r.First.Compare(s.decision.First) > 0 {
-				s.decision = r
+			if st, _ := events.ParseStatus(r.Word); st.Terminal() {
+				s.decision = latest(s.decision, r)
 			}
 		case events.EvidenceForget:
 			s.forgotten = r
+		case events.EvidenceOverflow:
+			if r.Word == sourcePoll {
+				s.dropped = r.Last
+			}
 		}
 	}
 	return s
@@ -128,68 +130,54 @@ func (s *summary) terminals() []*said {
 	return out
 }
 
-// contradiction is the latest poll with a known, non-terminal word.
-func (s *summary) contradiction() (events.Sighting, *events.Evidence) {
-	var row *events.Evidence
+// denials are the polls that answered a known, non-terminal word after t.
+func (s *summary) denials(t events.Millis) []*events.Evidence {
+	var out []*events.Evidence
 	for i := range s.rows {
 		r := &s.rows[i]
-		if r.Kind != events.EvidencePoll || failure(r.Word) {
+		if r.Kind != events.EvidencePoll || r.Last.At <= t {
 			continue
 		}
-		if st := s.meaning(r.Word); st != events.StatusUnknown && !st.Terminal() {
-			row = latest(row, r)
+		if st, known := s.known(r); known && !st.Terminal() {
+			out = append(out, r)
 		}
 	}
-	if row == nil {
-		return events.Sighting{}, nil
-	}
-	return row.Last, row
+	return out
 }
 
-// row is the evidence that stands for a status: its latest poll, else its
-// latest webhook. source is "poll" or "webhook"; nil when the status was never
-// seen.
+// known is what the word of a webhook or poll means; false for a failure and
+// for a word that means nothing to us.
+func (s *summary) known(r *events.Evidence) (events.Status, bool) {
+	if (r.Kind != events.EvidencePoll && r.Kind != events.EvidenceWebhook) || (r.Kind == events.EvidencePoll && failure(r.Word)) {
+		return events.StatusUnknown, false
+	}
+	st := s.meaning(r.Word)
+	return st, st != events.StatusUnknown
+}
+
+// row is the evidence that stands for a status: the latest that said it.
+// source is "poll" or "webhook"; nil when the status was never seen.
 func (s *summary) row(st events.Status) (best *events.Evidence, source string) {
-	for i := range s.rows {
-		r := &s.rows[i]
-		if r.Kind != events.EvidencePoll && r.Kind != events.EvidenceWebhook {
-			continue
-		}
-		if failure(r.Word) || s.meaning(r.Word) != st {
-			continue
-		}
-		if best == nil || at(r).Compare(at(best)) > 0 {
-			best = r
-		}
-	}
-	if best == nil {
-		return nil, ""
-	}
-	if best.Kind == events.EvidencePoll {
-		return best, sourcePoll
-	}
-	return best, sourceWebhook
+	return s.best(st, func(r, than *events.Evidence) bool { return at(r).Compare(at(than)) > 0 })
 }
 
 // saidFirst is the evidence that first said a status: it is what settled the
 // order, whoever repeated it later. source is "poll" or "webhook".
 func (s *summary) saidFirst(st events.Status) (best *events.Evidence, source string) {
+	return s.best(st, func(r, than *events.Evidence) bool { return r.First.Compare(than.First) < 0 })
+}
+
+func (s *summary) best(st events.Status, better func(r, than *events.Evidence) bool) (best *events.Evidence, source string) {
 	for i := range s.rows {
 		r := &s.rows[i]
-		if r.Kind != events.EvidencePoll && r.Kind != events.EvidenceWebhook {
-			continue
-		}
-		if failure(r.Word) || s.meaning(r.Word) != st {
-			continue
-		}
-		if best == nil || r.First.Compare(best.First) < 0 {
+		if got, known := s.known(r); known && got == st && (best == nil || better(r, best)) {
 			best = r
 		}
 	}
-	if best == nil {
+	switch {
+	case best == nil:
 		return nil, ""
-	}
-	if best.Kind == events.EvidencePoll {
+	case best.Kind == events.EvidencePoll:
 		return best, sourcePoll
 	}
 	return best, sourceWebhook

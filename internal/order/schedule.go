@@ -71,7 +71,7 @@ func (r Rules) openCheck(s *summary, st events.State, task events.CheckTask) (ev
 	}
 	// The longer the order has stood still when it was last asked about, the
 	// longer until the next time.
-	still := asked - max(st.Since, st.FirstSeenAt)
+	still := asked - s.movedAt(st)
 	if time.Duration(still)*time.Millisecond >= r.settings.Horizon {
 		task.GiveUp, task.DueAt = true, asked
 		return task, true
@@ -83,9 +83,19 @@ func (r Rules) openCheck(s *summary, st events.State, task events.CheckTask) (ev
 	return task, true
 }
 
+// movedAt is when the order last moved, as far as is known: it came to its
+// status, was first heard of, or a webhook said something new about it.
+func (s *summary) movedAt(st events.State) events.Millis {
+	t := max(st.Since, st.FirstSeenAt)
+	for i := range s.by {
+		t = max(t, s.by[i].lastWebhook.At)
+	}
+	return t
+}
+
 // lastAsked is when the latest poll, successful or not, started.
 func (s *summary) lastAsked() events.Millis {
-	var t events.Millis
+	t := s.dropped.At
 	if s.anyPoll != nil {
 		t = s.anyPoll.Last.At
 	}

@@ -1,6 +1,8 @@
 package order
 
 import (
+	"cmp"
+	"math"
 	"slices"
 
 	"rampstream/internal/events"
@@ -33,6 +35,15 @@ type decision struct {
 	row    *events.Evidence // the deciding evidence; nil where the rule needs none
 	source string
 	since  events.Millis // 0: derived from the deciding status
+	// clashes are, of a dispute, when each thing that does not fit was known.
+	clashes []clash
+}
+
+// clash is one thing that makes a dispute: when it was known, and the terminal
+// status that it would speak for, if any.
+type clash struct {
+	at       events.Millis
+	supports events.Status
 }
 
 // View says what the evidence of key amounts to. It is total and pure: equal
@@ -67,7 +78,7 @@ func (r Rules) Assess(key events.Key, rows []events.Evidence) (events.State, []e
 	if len(s.intents) > 0 {
 		st.Expected = s.intents[0].Facts
 	}
-	st.Facts = s.shown(d.row)
+	st.Facts = s.shown(d.row, true)
 	st.StaleSince = s.stale(st.Terminal)
 	all := r.discrepancies(s, st)
 	for _, dis := range all {
@@ -94,11 +105,7 @@ func (r Rules) decide(s *summary) decision {
 		return decision{status: events.StatusUnknown, rule: RuleForgotten, since: s.forgotten.First.At}
 	}
 	if s.kind == events.Customer {
-		d := r.open(s)
-		if d.source == sourcePoll || d.source == sourceWebhook {
-			d.rule = RuleCustomerLatest
-		}
-		return d
+		return s.customer()
 	}
 	terms := s.terminals()
 	switch {
@@ -106,16 +113,14 @@ func (r Rules) decide(s *summary) decision {
 		return r.open(s)
 	case terms[len(terms)-1].status == events.StatusRefunded:
 		row, source := s.saidFirst(events.StatusRefunded)
-		return decision{status: events.StatusRefunded, rule: RuleRefunded, row: row, source: source}
+		return decision{status: events.StatusRefunded, rule: RuleRefunded, row: row, source: source, since: terms[len(terms)-1].first().At}
 	}
 	d := r.settled(s, terms)
 	if d.status == events.StatusCompleted {
-		d = r.amounts(s, d)
+		d = s.amounts(d)
 	}
-	if d.status == events.StatusDisputed && s.decision != nil {
-		if st, ok := events.ParseStatus(s.decision.Word); ok && st.Terminal() {
-			return decision{status: st, rule: RuleOperatorDecision, row: s.decision, source: sourceDecision, since: s.decision.First.At}
-		}
+	if d.status == events.StatusDisputed {
+		d = s.operator(d)
 	}
 	return d
 }
@@ -123,17 +128,29 @@ func (r Rules) decide(s *summary) decision {
 // settled decides between the terminal words that were said, and what speaks
 // against them.
 func (r Rules) settled(s *summary, terms []*said) decision {
-	win := terms[0]
-	rule := RuleTerminal
+	win, rule := terms[0], RuleTerminal
+	since := win.first().At
 	if len(terms) > 1 {
 		rule = RuleTerminalsResolved
 		if win = r.outlasts(terms); win == nil {
-			return decision{status: events.StatusDisputed, rule: RuleTerminalsDisputed, since: secondFirst(terms)}
+			return disputed(RuleTerminalsDisputed, secondFirst(terms), terms)
+		}
+		since = win.first().At
+		for _, t := range terms {
+			if t != win {
+				since = max(since, t.last().At)
+			}
 		}
 	}
 	// A poll that started long after the word was last said, and denies it.
-	if against, _ := s.contradiction(); against.At > win.last().At+ms(r.settings.Confirm) {
-		return decision{status: events.StatusDisputed, rule: RuleTerminalContradicted, since: win.last().At + ms(r.settings.Confirm)}
+	limit := win.last().At + ms(r.settings.Confirm)
+	if against := s.denials(limit); len(against) > 0 {
+		began := against[0].First.At
+		for _, p := range against {
+			began = min(began, p.First.At)
+		}
+		began = max(began, limit)
+		return decision{status: events.StatusDisputed, rule: RuleTerminalContradicted, since: began, clashes: []clash{{at: began}}}
 	}
 	// One word alone was settled by who said it first; among several, by the poll
 	// that outlasted the others.
@@ -141,7 +158,15 @@ func (r Rules) settled(s *summary, terms []*said) decision {
 	if rule == RuleTerminalsResolved {
 		row, source = s.row(win.status)
 	}
-	return decision{status: win.status, rule: rule, row: row, source: source}
+	return decision{status: win.status, rule: rule, row: row, source: source, since: since}
+}
+
+func disputed(rule string, since events.Millis, terms []*said) decision {
+	d := decision{status: events.StatusDisputed, rule: rule, since: since}
+	for _, t := range terms {
+		d.clashes = append(d.clashes, clash{t.first().At, t.status})
+	}
+	return d
 }
 
 // outlasts is the terminal status whose latest poll is later than every
@@ -173,71 +198,127 @@ func secondFirst(terms []*said) events.Millis {
 }
 
 // amounts checks what COMPLETED rests on against what the merchant expects.
-func (r Rules) amounts(s *summary, d decision) decision {
-	if len(s.intents) == 0 {
-		if s.vocab.AmountUnsigned {
+func (s *summary) amounts(d decision) decision {
+	found, compared := s.unmet()
+	if len(found) == 0 {
+		if s.vocab.AmountUnsigned && !compared {
 			d.rule = RuleAmountUnverified
 		}
 		return d
 	}
-	seen := s.shownBy(d.row, false)
-	for _, i := range s.intents {
-		if len(mismatches(i.Facts, seen)) > 0 {
-			since := max(s.by[events.StatusCompleted].first().At, i.First.At)
-			return decision{status: events.StatusDisputed, rule: RuleAmountMismatch, since: since}
-		}
+	d = decision{status: events.StatusDisputed, rule: RuleAmountMismatch, since: found[0].at}
+	for _, u := range found {
+		d.since = min(d.since, u.at)
+		d.clashes = append(d.clashes, clash{at: u.at})
 	}
 	return d
+}
+
+// operator lets the latest DECIDE settle a dispute, if the operator could know
+// all that makes it: what clashes later opens it again.
+func (s *summary) operator(d decision) decision {
+	if s.decision == nil {
+		return d
+	}
+	st, _ := events.ParseStatus(s.decision.Word)
+	newest, reopened := d.since, events.Millis(0)
+	for _, c := range d.clashes {
+		if c.supports == st {
+			continue
+		}
+		newest = max(newest, c.at)
+		if c.at > s.decision.Last.At && (reopened == 0 || c.at < reopened) {
+			reopened = c.at
+		}
+	}
+	switch {
+	case s.decision.Last.At < d.since: // decided before there was a dispute
+		return d
+	case reopened != 0:
+		d.since = reopened
+		return d
+	}
+	at := s.decision.Last.At
+	if s.decision.First.At >= newest {
+		at = s.decision.First.At
+	}
+	return decision{status: st, rule: RuleOperatorDecision, row: s.decision, source: sourceDecision, since: at}
+}
+
+// candidate is one status that may be the present one of an open order.
+type candidate struct {
+	decision
+	seen events.Sighting
+}
+
+// compareRank prefers the higher rank, then the later sighting, then the name.
+func compareRank(a, b candidate) int {
+	return cmp.Or(cmp.Compare(a.status.Rank(), b.status.Rank()), a.seen.Compare(b.seen), cmp.Compare(b.status.String(), a.status.String()))
 }
 
 // open decides among non-terminal words: the provider's latest answer, what
 // webhooks said after it was asked, and the intent.
 func (r Rules) open(s *summary) decision {
-	type candidate struct {
-		decision
-		seen events.Sighting
-	}
-	var best candidate
-	consider := func(c candidate) {
-		a, b := c.status.Rank(), best.status.Rank()
-		cmp := c.seen.Compare(best.seen)
-		switch {
-		case c.status == events.StatusUnknown:
-		case best.rule == "", a > b, a == b && cmp > 0, a == b && cmp == 0 && c.status.String() < best.status.String():
-			best = c
-		}
-	}
-	var after events.Millis
+	var all []candidate
+	rule, after := RuleWebhook, events.Millis(math.MinInt64)
 	if s.poll != nil {
-		st := s.meaning(s.poll.Word)
-		consider(candidate{decision{status: st, rule: RuleLatestPoll, row: s.poll, source: sourcePoll}, s.poll.Last})
-		after = s.poll.Last.At - r.margin()
+		rule, after = RuleWebhookAfterPoll, s.poll.Last.At-r.margin()
+		all = append(all, candidate{decision{status: s.meaning(s.poll.Word), rule: RuleLatestPoll, row: s.poll, source: sourcePoll}, s.poll.Last})
 	}
 	for i := range s.rows {
 		w := &s.rows[i]
-		if w.Kind != events.EvidenceWebhook || (s.poll != nil && w.First.At <= after) {
-			continue
+		if st, known := s.known(w); known && w.Kind == events.EvidenceWebhook && w.First.At > after {
+			all = append(all, candidate{decision{status: st, rule: rule, row: w, source: sourceWebhook}, w.First})
 		}
-		rule := RuleWebhook
-		if s.poll != nil {
-			rule = RuleWebhookAfterPoll
-		}
-		consider(candidate{decision{status: s.meaning(w.Word), rule: rule, row: w, source: sourceWebhook}, w.First})
 	}
 	if len(s.intents) > 0 {
-		i := s.intents[0]
-		consider(candidate{decision{status: events.StatusCreated, rule: RuleIntent, row: i, source: sourceIntent}, i.First})
+		all = append(all, s.intended())
 	}
-	if best.rule == "" {
-		return decision{status: events.StatusUnknown, rule: RuleNoKnownStatus, since: s.firstSeen.At}
-	}
-	if best.source == sourceIntent {
-		best.since = best.row.First.At
-	}
-	return best.decision
+	return s.choose(all, compareRank)
 }
 
-// since is when a status began to hold: its first sighting, or the last
+// customer decides for a customer: the latest that the provider said, whatever
+// its rank, since every word can be taken back. The intent counts only while
+// the provider said nothing.
+func (s *summary) customer() decision {
+	var all []candidate
+	for i := range s.rows {
+		r := &s.rows[i]
+		st, known := s.known(r)
+		if !known {
+			continue
+		}
+		c := candidate{decision{status: st, rule: RuleCustomerLatest, row: r, source: sourceWebhook}, at(r)}
+		if r.Kind == events.EvidencePoll {
+			c.source = sourcePoll
+		}
+		all = append(all, c)
+	}
+	if len(all) == 0 && len(s.intents) > 0 {
+		all = append(all, s.intended())
+	}
+	return s.choose(all, func(a, b candidate) int { return cmp.Or(a.seen.Compare(b.seen), compareRank(a, b)) })
+}
+
+// intended is CREATED, from the intent that was first stated.
+func (s *summary) intended() candidate {
+	i := s.intents[0]
+	for _, o := range s.intents[1:] {
+		if o.First.Compare(i.First) < 0 {
+			i = o
+		}
+	}
+	return candidate{decision{status: events.StatusCreated, rule: RuleIntent, row: i, source: sourceIntent, since: i.First.At}, i.First}
+}
+
+func (s *summary) choose(all []candidate, compare func(a, b candidate) int) decision {
+	if len(all) == 0 {
+		return decision{status: events.StatusUnknown, rule: RuleNoKnownStatus, since: s.firstSeen.At}
+	}
+	return slices.MaxFunc(all, compare).decision
+}
+
+// since is when an open status began to hold: its first sighting, or the last
 // sighting of another status before it came back.
 func (s *summary) since(st events.Status) events.Millis {
 	own := s.by[st]
@@ -269,39 +350,4 @@ func (s *summary) stale(settled bool) events.Millis {
 		}
 	}
 	return s.gaveUp.At
-}
-
-// shown are the facts of the deciding evidence, each missing one taken from
-// the latest poll, then the latest webhook, then the intent.
-func (s *summary) shown(deciding *events.Evidence) events.Facts {
-	return s.shownBy(deciding, true)
-}
-
-func (s *summary) shownBy(deciding *events.Evidence, withIntent bool) events.Facts {
-	var f events.Facts
-	if deciding != nil && (deciding.Kind == events.EvidencePoll || deciding.Kind == events.EvidenceWebhook) {
-		f = deciding.Facts
-	}
-	order := func(kind events.EvidenceKind) []*events.Evidence {
-		var rows []*events.Evidence
-		for i := range s.rows {
-			if s.rows[i].Kind == kind {
-				rows = append(rows, &s.rows[i])
-			}
-		}
-		slices.SortStableFunc(rows, func(a, b *events.Evidence) int { return at(b).Compare(at(a)) })
-		return rows
-	}
-	for _, r := range order(events.EvidencePoll) {
-		f = fill(f, r.Facts)
-	}
-	for _, r := range order(events.EvidenceWebhook) {
-		f = fill(f, r.Facts)
-	}
-	if withIntent {
-		for _, i := range s.intents {
-			f = fill(f, i.Facts)
-		}
-	}
-	return f
 }

@@ -188,6 +188,11 @@ func fatal(err error) bool {
 func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(records) > 0 {
+		// Records flow, so every partition that came back is restored; what is
+		// still marked as revoked belongs to others now.
+		l.Engine.Drop()
+	}
 	b, err := l.Engine.Step(ctx, records, true)
 	for wait := 100 * time.Millisecond; errors.Is(err, codec.ErrSchemaUnavailable); wait = min(2*wait, 5*time.Second) {
 		l.Log.Warn(eventWait, "error", err)

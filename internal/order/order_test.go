@@ -53,7 +53,9 @@ const day = events.Millis(1_700_000_000_000)
 
 func minute(m int) events.Millis { return day + events.Millis(m)*60_000 }
 
-func rowsOf(r order.Rules, s say, offset int64) []events.Evidence {
+func rowsOf(r order.Rules, s say, offset int64) []events.Evidence { return rowsFor(r, key, s, offset) }
+
+func rowsFor(r order.Rules, key events.Key, s say, offset int64) []events.Evidence {
 	at := minute(s.minute)
 	where := order.Where{Topic: s.source, Offset: offset, AppendedAt: at}
 	facts := events.Facts{CryptoAmount: s.amount}
@@ -81,10 +83,12 @@ func rowsOf(r order.Rules, s say, offset int64) []events.Evidence {
 	panic("unknown source " + s.source)
 }
 
-func fold(r order.Rules, said ...say) []events.Evidence {
+func fold(r order.Rules, said ...say) []events.Evidence { return foldOf(r, key, said...) }
+
+func foldOf(r order.Rules, key events.Key, said ...say) []events.Evidence {
 	var rows []events.Evidence
 	for i, s := range said {
-		rows = order.Join(rows, rowsOf(r, s, int64(i)))
+		rows = order.Join(rows, rowsFor(r, key, s, int64(i)))
 	}
 	return rows
 }
@@ -339,6 +343,16 @@ func TestDiscrepancies(t *testing.T) {
 		{"illegal, then up again", []say{{"poll", "run", 0, "", 0}, {"poll", "wait", 5, "", 0}, {"poll", "run", 9, "", 0}}, events.IllegalTransition, true},
 		{"unconfirmed", []say{{"hook", "wait", 0, "", 0}, {"poll", "!not_found", 5, "", 0}}, events.Unconfirmed, false},
 		{"confirmed at last", []say{{"hook", "wait", 0, "", 0}, {"poll", "!not_found", 5, "", 0}, {"poll", "wait", 9, "", 0}}, events.Unconfirmed, true},
+		{"unknown again after", []say{{"hook", "wait", 0, "", 0}, {"poll", "!not_found", 5, "", 0}, {"poll", "wait", 9, "", 0}, {"poll", "!not_found", 20, "", 0}}, events.Unconfirmed, false},
+		{"denied at once, by a lagging API", []say{{"hook", "done", 0, "", 0}, {"poll", "wait", 5, "", 0}}, events.StatusConflict, false},
+		{"no longer denied", []say{{"hook", "done", 0, "", 0}, {"poll", "wait", 5, "", 0}, {"poll", "done", 9, "", 0}}, events.StatusConflict, true},
+		{"conflict decided", []say{{"hook", "done", 0, "", 0}, {"hook", "fail", 1, "", 0}, {"decide", "FAILED", 30, "", 0}}, events.StatusConflict, true},
+		{"denied after a refund", []say{{"poll", "back", 0, "", 0}, {"poll", "done", 5, "", 0}}, events.StatusConflict, false},
+		{"amount accepted by an operator", []say{{"intent", "", 0, "1", 0}, {"poll", "done", 5, "2", 0}, {"decide", "COMPLETED", 9, "", 0}}, events.AmountMismatch, true},
+		{"amount of an order that failed", []say{{"intent", "", 0, "1", 0}, {"poll", "wait", 5, "2", 0}, {"poll", "fail", 9, "", 0}}, events.AmountMismatch, true},
+		{"amount not the expected one yet", []say{{"intent", "", 0, "1", 0}, {"poll", "wait", 5, "2", 0}}, events.AmountMismatch, false},
+		{"webhook up, poll down", []say{{"hook", "run", 0, "", 0}, {"poll", "wait", 5, "", 0}}, events.IllegalTransition, false},
+		{"unknown word last", []say{{"poll", "wait", 0, "", 0}, {"poll", "odd", 1, "", 0}}, events.UnknownStatus, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := rules(t, nil)
@@ -346,6 +360,29 @@ func TestDiscrepancies(t *testing.T) {
 			i := slices.IndexFunc(all, func(d events.Discrepancy) bool { return d.Type == tc.typ })
 			if i < 0 || (all[i].ResolvedAt != 0) != tc.resolved {
 				t.Errorf("discrepancies = %+v; want %s, resolved %v", all, tc.typ, tc.resolved)
+			}
+		})
+	}
+}
+
+func TestDiscrepancies_thatAreNone(t *testing.T) {
+	r := rules(t, nil)
+	for _, tc := range []struct {
+		name string
+		said []say
+		typ  events.DiscrepancyType
+	}{
+		{"a refund follows from COMPLETED", []say{{"poll", "done", 0, "", 0}, {"hook", "done", 1, "", 0}, {"poll", "back", 50, "", 0}}, events.StatusConflict},
+		{"moved and came back within the limit", []say{{"poll", "wait", 0, "", 0}, {"poll", "run", 10, "", 0}, {"poll", "wait", 1441, "", 0}}, events.Stuck},
+		{"the webhook came in time, read late", []say{{"poll", "done", 0, "", 0}, {"poll", "done", 15, "", 0}, {"hook", "done", 1, "", 0}}, events.MissingWebhook},
+		{"a poll within the margin of the webhook", []say{{"hook", "done", 5, "", 0}, {"poll", "wait", 5, "", 0}}, events.StatusConflict},
+		{"equal amounts in other digits", []say{{"intent", "", 0, "0.010", 0}, {"poll", "done", 5, "0.01", 0}}, events.AmountMismatch},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for _, d := range r.Discrepancies(key, fold(r, tc.said...)) {
+				if d.Type == tc.typ {
+					t.Errorf("raised %+v", d)
+				}
 			}
 		})
 	}

@@ -97,7 +97,7 @@ func (s *summary) movedAt(st events.State) events.Millis {
 func (s *summary) lastAsked() events.Millis {
 	t := s.dropped.At
 	if s.anyPoll != nil {
-		t = s.anyPoll.Last.At
+		t = max(t, s.anyPoll.Last.At)
 	}
 	if s.failed != nil {
 		t = max(t, s.failed.Last.At)

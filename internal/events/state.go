@@ -79,7 +79,7 @@ const (
 	EvidenceWebhookMore                     // a word with more meanings than are kept: its first sighting of all
 	EvidencePoll                            // one word, or "!class", of status checks
 	EvidenceIntent                          // one content of EXPECT intents of the highest revision
-	EvidenceDecision                        // one operator's DECIDE
+	EvidenceDecision                        // one content of an operator's DECIDE
 	EvidenceForget                          // a FORGET; no other row stands beside it
 	EvidenceOverflow                        // a source with more words than are kept; Word names the source
 	EvidenceFuture                          // evidence dated ahead of the log; Word names the source
@@ -113,7 +113,7 @@ type Evidence struct {
 	Word     string   // provider's status word, "!class", or the status of a decision
 	Digest   string   // webhook: of the facts; intent, decision: of the content; else ""
 	First    Sighting // earliest
-	Last     Sighting // polls only: latest; Facts are those of the latest
+	Last     Sighting // latest, of polls, decisions, overflow and future rows; a poll's Facts are those of it
 	Revision int64    // intents only
 	Operator string   // decisions and FORGET only
 	Reason   string   // decisions and FORGET only

@@ -40,7 +40,7 @@ func (r Rules) confirmation(s *summary, st events.State, task events.CheckTask) 
 	task.Cause = events.CauseConfirm
 	for _, o := range offsets {
 		due := st.Since.Add(o)
-		if s.anyPoll != nil && s.anyPoll.Last.At >= due {
+		if s.answered().At >= due {
 			continue
 		}
 		if s.gaveUp.At >= due {
@@ -95,14 +95,19 @@ func (s *summary) movedAt(st events.State) events.Millis {
 
 // lastAsked is when the latest poll, successful or not, started.
 func (s *summary) lastAsked() events.Millis {
-	t := s.dropped.At
-	if s.anyPoll != nil {
-		t = max(t, s.anyPoll.Last.At)
-	}
+	t := s.answered().At
 	if s.failed != nil {
 		t = max(t, s.failed.Last.At)
 	}
 	return t
+}
+
+// answered is the latest poll that got an answer, whatever its word.
+func (s *summary) answered() events.Sighting {
+	if s.anyPoll == nil {
+		return s.dropped
+	}
+	return later(s.dropped, s.anyPoll.Last)
 }
 
 // interval grows with the time the order has stood still, an eighth of it,
@@ -114,13 +119,11 @@ func (r Rules) interval(still events.Millis) events.Millis {
 // retryAt is when to ask again after failures: they are evidence, so that the
 // back-off survives a restart. failing is false when the latest poll succeeded.
 func (r Rules) retryAt(s *summary) (at events.Millis, failing bool) {
-	if s.failed == nil || (s.anyPoll != nil && s.anyPoll.Last.Compare(s.failed.Last) > 0) {
+	answered := s.answered()
+	if s.failed == nil || answered.Compare(s.failed.Last) > 0 {
 		return 0, false
 	}
-	began := s.failed.First.At
-	if s.anyPoll != nil {
-		began = max(began, s.anyPoll.Last.At)
-	}
+	began := max(s.failed.First.At, answered.At)
 	// Doubling: as long again as it has failed already.
 	wait := min(max(s.failed.Last.At-began, ms(r.settings.MinInterval)), ms(r.settings.MaxInterval))
 	return s.failed.Last.At + wait, true

@@ -341,7 +341,7 @@ func (s *summary) stale(settled bool) events.Millis {
 	if settled || s.gaveUp == (events.Sighting{}) {
 		return 0
 	}
-	if s.anyPoll != nil && s.anyPoll.Last.Compare(s.gaveUp) > 0 {
+	if s.answered().Compare(s.gaveUp) > 0 {
 		return 0
 	}
 	for i := range s.by {

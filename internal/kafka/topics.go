@@ -189,7 +189,7 @@ var configNote = map[string]string{
 
 // ApplyTopics makes the changes of a plan, and only those. With a refused change
 // among them it makes none and returns ErrRefused. A topic that exists by now is
-// left as it is.
+// left as it is. It returns when every broker serves what was created.
 func ApplyTopics(ctx context.Context, cfg Config, changes []Change) error {
 	for _, c := range changes {
 		if c.Kind != ChangeCreate && c.Kind != ChangeConfig {
@@ -199,7 +199,21 @@ func ApplyTopics(ctx context.Context, cfg Config, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	return withAdmin(cfg, func(adm *kadm.Client) error { return apply(ctx, adm, changes) })
+	cl, err := cfg.newClient("")
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if err := apply(ctx, kadm.NewClient(cl), changes); err != nil {
+		return err
+	}
+	var created []string
+	for _, c := range changes {
+		if c.Kind == ChangeCreate {
+			created = append(created, c.Topic)
+		}
+	}
+	return awaitVisible(ctx, cl, created)
 }
 
 // apply creates topics and alters the configs of each topic in one request.

@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -132,5 +133,43 @@ func TestTopics_refused(t *testing.T) {
 	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	if _, err := kafka.PlanTopics(context15(t), cfg, specs); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("PlanTopics without the right to look = %v, want ErrRefused", err)
+	}
+}
+
+// A creation is acknowledged before every broker has heard of it.
+func TestApplyTopics_waitsForEveryBroker(t *testing.T) {
+	c, err := embedded.Start(embedded.Options{Brokers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	cfg, ctx := kafka.Config{Brokers: c.Brokers()}, context15(t)
+	specs := c.Specs(kafka.Specs(stream.DefaultTopics("ramp."), 3, 3))
+	plan, err := kafka.PlanTopics(ctx, cfg, specs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked, denied atomic.Int32
+	c.Kafka().ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.Kafka().KeepControl()
+		r := req.(*kmsg.MetadataRequest)
+		if len(r.Topics) != len(specs) || asked.Add(1) > 5 {
+			return nil, nil, false
+		}
+		denied.Add(1)
+		resp := r.ResponseKind().(*kmsg.MetadataResponse)
+		for _, want := range r.Topics {
+			rt := kmsg.NewMetadataResponseTopic()
+			rt.Topic, rt.ErrorCode = want.Topic, kerr.UnknownTopicOrPartition.Code
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	if err := kafka.ApplyTopics(ctx, cfg, plan); err != nil {
+		t.Fatal(err)
+	}
+	// Five answers deny the topics; then each of the three brokers serves them.
+	if n, d := asked.Load(), denied.Load(); n != 5+3 || d != 5 {
+		t.Errorf("ApplyTopics asked %d times, %d of them in vain; want 8 and 5", n, d)
 	}
 }

@@ -5,6 +5,7 @@
 //
 //	go run ./bench ingest                  # embedded broker
 //	go run ./bench reconciler
+//	go run ./bench hints                   # from an unsigned callback to the status call it causes
 //	export $(scripts/kafka up 1)           # a real one; the same commands use it
 //
 // Machines are noisy: compare the rows of one run.
@@ -41,7 +42,7 @@ func main() {
 
 func runMain(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: bench ingest|reconciler [flags]")
+		return fmt.Errorf("usage: bench ingest|reconciler|hints [flags]")
 	}
 	var o options
 	f := flag.NewFlagSet("bench "+args[0], flag.ContinueOnError)
@@ -61,6 +62,11 @@ func runMain(ctx context.Context, args []string) error {
 		return benchIngest(ctx, o)
 	case "reconciler":
 		return benchReconciler(ctx, o)
+	case "hints":
+		if o.orders > 5000 {
+			o.orders = 500
+		}
+		return benchHints(ctx, o)
 	case "peer-ingest":
 		return peerIngest(ctx, o, f.Args())
 	case "peer-passthrough":

@@ -18,6 +18,7 @@ import (
 	"rampstream/internal/demo"
 	"rampstream/internal/kafka"
 	"rampstream/internal/kafka/embedded"
+	"rampstream/internal/providers/simulator"
 )
 
 // bed is where a benchmark runs: a Kafka, topics, schemas, built programs.
@@ -55,7 +56,9 @@ func newBed(ctx context.Context, o options) (b *bed, err error) {
 		return b, err
 	}
 	b.ingest = "http://" + addr
-	if b.sim, err = demo.New(ctx, demo.Options{Ingest: b.ingest}); err != nil {
+	// The benchmarks send every callback themselves.
+	mute := simulator.Faults{Lose: 1}
+	if b.sim, err = demo.New(ctx, demo.Options{Ingest: b.ingest, Faults: mute}); err != nil {
 		return b, err
 	}
 	b.cfg = b.sim.Config(brokers, registry)
@@ -69,7 +72,7 @@ func newBed(ctx context.Context, o options) (b *bed, err error) {
 	if err := b.platform(ctx); err != nil {
 		return b, err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "./cmd/ingest", "./cmd/reconciler", "./bench")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "./cmd/ingest", "./cmd/poller", "./cmd/reconciler", "./bench")
 	build.Stderr = os.Stderr
 	return b, build.Run()
 }

@@ -167,11 +167,11 @@ func (s *Sim) Place(ctx context.Context, n int, customer bool) error {
 	if err != nil || !t.KnownToMerchant {
 		return err
 	}
-	return s.intend(ctx, t)
+	return s.Announce(ctx, t)
 }
 
-// intend posts the merchant's intent to ingest, again after a 503.
-func (s *Sim) intend(ctx context.Context, t simulator.Truth) error {
+// Announce posts the merchant's intent to ingest, again after a 503.
+func (s *Sim) Announce(ctx context.Context, t simulator.Truth) error {
 	type fiat struct {
 		Amount   string `json:"amount"`
 		Currency string `json:"currency"`

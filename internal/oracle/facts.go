@@ -1,0 +1,123 @@
+package oracle
+
+import (
+	"math/big"
+	"reflect"
+	"sort"
+
+	"rampstream/internal/events"
+)
+
+// shown are the facts of row, each missing one from the polls, latest first,
+// then from the webhooks, then from the intents.
+func (v *view) shown(row *events.Evidence, withIntents bool) events.Facts {
+	var sources []events.Facts
+	if row != nil && (row.Kind == events.EvidenceWebhook || row.Kind == events.EvidencePoll) {
+		sources = append(sources, row.Facts)
+	}
+	for _, is := range []func(statement) bool{isPoll, isWebhook} {
+		all := v.where(is)
+		sort.SliceStable(all, func(i, j int) bool { return before(all[j].last(), all[i].last()) })
+		for _, s := range all {
+			sources = append(sources, s.Facts)
+		}
+	}
+	if withIntents {
+		for _, i := range v.intents {
+			sources = append(sources, i.Facts)
+		}
+	}
+	var out events.Facts
+	for _, f := range sources {
+		pair(&out.FiatAmount, &out.FiatCurrency, f.FiatAmount, f.FiatCurrency)
+		pair(&out.CryptoAmount, &out.CryptoAsset, f.CryptoAmount, f.CryptoAsset)
+	}
+	// All other facts stand alone.
+	pairs := map[string]bool{"FiatAmount": true, "FiatCurrency": true, "CryptoAmount": true, "CryptoAsset": true}
+	to := reflect.ValueOf(&out).Elem()
+	for i := range to.NumField() {
+		if pairs[to.Type().Field(i).Name] {
+			continue
+		}
+		for _, f := range sources {
+			if from := reflect.ValueOf(f).Field(i); to.Field(i).IsZero() {
+				to.Field(i).Set(from)
+			}
+		}
+	}
+	return out
+}
+
+// pair takes an amount with its unit, unless another unit is shown already; a
+// unit alone is taken while there is no amount.
+func pair(amount *events.Amount, unit *string, moreAmount events.Amount, moreUnit string) {
+	switch {
+	case *amount != "":
+	case moreAmount != "" && (*unit == "" || *unit == moreUnit):
+		*amount, *unit = moreAmount, moreUnit
+	case *unit == "":
+		*unit = moreUnit
+	}
+}
+
+// unmet is an expectation that what was seen does not meet, and since when
+// both were known.
+type unmet struct {
+	kind events.DiscrepancyType
+	at   events.Millis
+}
+
+// unmet compares as docs/ORDER.md, sections 2.6 and 4, say.
+func (v *view) unmet() (found []unmet, compared bool) {
+	compare := func(i events.Evidence, seen events.Facts, at events.Millis) {
+		for _, kind := range differs(i.Facts, seen) {
+			found = append(found, unmet{kind, max(i.First.At, at)})
+		}
+		fiat := i.Facts.FiatAmount != "" && seen.FiatAmount != ""
+		crypto := (i.Facts.CryptoAmount != "" || i.Facts.CryptoReceiveMin != "") && seen.CryptoAmount != ""
+		compared = compared || fiat || crypto
+	}
+	for _, i := range v.intents {
+		done := v.where(says(events.StatusCompleted))
+		if len(done) == 0 {
+			if poll := lastSaid(v.where(isPoll, isKnown)); poll != nil {
+				compare(i, v.shown(&poll.Evidence, false), poll.First.At)
+			} else {
+				compare(i, v.shown(nil, false), 0)
+			}
+			continue
+		}
+		first := firstSaid(done)
+		compare(i, v.shown(&first.Evidence, false), first.First.At)
+		for _, s := range done {
+			compare(i, s.Facts, s.First.At)
+		}
+	}
+	return found, compared
+}
+
+func differs(want, seen events.Facts) (out []events.DiscrepancyType) {
+	pair := func(w events.Amount, wu string, s events.Amount, su string) {
+		switch {
+		case wu != "" && su != "" && wu != su:
+			out = append(out, events.AssetMismatch)
+		case w != "" && s != "" && number(w).Cmp(number(s)) != 0:
+			out = append(out, events.AmountMismatch)
+		}
+	}
+	pair(want.FiatAmount, want.FiatCurrency, seen.FiatAmount, seen.FiatCurrency)
+	pair(want.CryptoAmount, want.CryptoAsset, seen.CryptoAmount, seen.CryptoAsset)
+	if want.CryptoReceiveMin != "" && seen.CryptoAmount != "" && number(seen.CryptoAmount).Cmp(number(want.CryptoReceiveMin)) < 0 {
+		out = append(out, events.AmountMismatch)
+	}
+	return out
+}
+
+// number is a plain decimal as an exact fraction. Records hold nothing else.
+func number(a events.Amount) *big.Rat {
+	r, ok := new(big.Rat).SetString(string(a))
+	if !ok {
+		return new(big.Rat)
+	}
+	return r
+}

@@ -149,7 +149,10 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observ
 // hints keeps what is asked of the poller about a subject in step with hints
 // and answers.
 func (e *Engine) hints(t *touched, obs observation) {
-	if obs.hint != 0 {
+	// Webhooks and checks come from two topics: a hint may be read after the
+	// answer to a question that was asked later. The poller knows that it has
+	// answered such a hint and would wait for us, as we would for it.
+	if obs.hint > t.lastAsked() {
 		t.hint = max(t.hint, obs.hint)
 		t.schedule = true
 	}
@@ -158,10 +161,23 @@ func (e *Engine) hints(t *touched, obs observation) {
 		// if that did not change. A question asked before the hint came does
 		// not answer it.
 		t.schedule = true
+		t.asked = max(t.asked, obs.asked)
 		if obs.asked >= t.hint {
 			t.hint = 0
 		}
 	}
+}
+
+// lastAsked is when the latest question about a subject was asked whose answer
+// is known: an answer that is no evidence only for as long as its batch.
+func (t *touched) lastAsked() events.Millis {
+	last := t.asked
+	for _, e := range t.state.Evidence {
+		if e.Kind == events.EvidencePoll {
+			last = max(last, e.Last.At)
+		}
+	}
+	return last
 }
 
 // change views new evidence and writes a transition if the status moved.

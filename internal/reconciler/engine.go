@@ -130,6 +130,7 @@ type touched struct {
 	after     []events.Discrepancy
 	schedule  bool          // write the schedule even if it did not change
 	hint      events.Millis // pending hint, 0 for none
+	asked     events.Millis // latest question answered in the batch, 0 for none
 	changed   bool          // the evidence changed, or the rules
 	at        int64         // timestamp of the latest cause
 	cause     coordinate

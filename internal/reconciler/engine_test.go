@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -161,6 +162,30 @@ func TestEngine_deadLetters(t *testing.T) {
 				t.Errorf("%d records are read again after the dead letter", len(recs))
 			}
 		})
+	}
+}
+
+// The topics are read in any order: a hint that is read after the answer to a
+// later question is answered, and the poller must not be sent to wait for it.
+func TestEngine_hintReadAfterItsAnswer(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		w := newWorld(t)
+		w.now = minute(9)
+		w.append(w.intent("o1", minute(5)), w.hook("o1", "", minute(6), events.TrustHint))
+		w.drain()
+		w.append(w.check("o1", "wait", minute(8), events.CauseHint))
+		answer := w.poll(rand.New(rand.NewPCG(1, 1)), 9)
+		if !together {
+			w.step(answer, true)
+			answer = nil
+		}
+		w.append(w.hook("o1", "", minute(7), events.TrustHint))
+		late := w.poll(rand.New(rand.NewPCG(1, 1)), 9)
+		late = slices.DeleteFunc(late, func(r stream.Record) bool { return r.Topic != topics.Webhook })
+		w.step(slices.Concat(answer, late), true)
+		if task, ok := w.task("o1"); !ok || task.Cause != events.CauseSchedule || task.DueAt <= minute(8) {
+			t.Errorf("in one batch %t: task = %+v, %v; want the next one after the answer of minute 8", together, task, ok)
+		}
 	}
 }
 

@@ -129,6 +129,8 @@ func (e *Engine) verify(p *partition, pos events.Position, found bool) error {
 	switch {
 	case !found && len(p.states) == 0:
 		return nil
+	case int64(len(p.states)) < pos.States: // also where a crash may leave more: no state is ever taken back
+		return fmt.Errorf("%d states, the position counts %d: %w", len(p.states), pos.States, stream.ErrLoss)
 	case !e.cfg.VerifyDigest:
 		return nil
 	case !found:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,7 @@ import (
 )
 
 var (
-	histories = flag.Int("histories", 100_000, "random histories to compare")
+	histories = flag.Int("histories", 0, "random histories to compare (default 100,000; a tenth with -short or -race)")
 	seed      = flag.Uint64("seed", 1, "seed of the first random history")
 )
 
@@ -87,28 +88,83 @@ func oracleRules(r order.Rules, lane events.Lane) oracle.Rules {
 //	go test ./internal/oracle -run Agree -histories 1000000
 func TestOrder_agreesWithTheOracle(t *testing.T) {
 	r, cd := newRules(t), newCodec(t)
+	count := *histories
+	if count == 0 {
+		count = 100_000
+		if testing.Short() || raceDetector {
+			count /= 10
+		}
+	}
 	began := time.Now()
-	var next, records, states atomic.Int64
+	met := coverage{}
+	// Everything dies young here: collect seldom.
+	defer debug.SetGCPercent(debug.SetGCPercent(1000))
+	var next, records atomic.Int64
 	var wg sync.WaitGroup
+	var mu sync.Mutex
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for n := next.Add(1); n <= int64(*histories) && !t.Failed(); n = next.Add(1) {
+			mine := coverage{}
+			for n := next.Add(1); n <= int64(count) && !t.Failed(); n = next.Add(1) {
 				w := newWorld(*seed+uint64(n), 200)
 				records.Add(int64(len(w.log)))
 				for _, key := range w.keys {
-					if compare(t, r, cd, w, key) {
-						states.Add(1)
+					if st, ok := compare(t, r, cd, w, key); ok {
+						mine.add(st)
 					}
 				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for k, n := range mine {
+				met[k] += n
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("%d histories, %d records, %d states in %v", *histories, records.Load(), states.Load(), time.Since(began).Round(time.Millisecond))
+	t.Logf("%d histories, %d records, %d states in %v", count, records.Load(), met["states"], time.Since(began).Round(time.Millisecond))
+	met.check(t)
 }
 
-// compare reports whether the subject has a state.
-func compare(t *testing.T, r order.Rules, cd *codec.Codec, w *world, key events.Key) bool {
+// coverage counts what random histories met: a comparison of what never
+// happens proves nothing.
+type coverage map[string]int
+
+func (c coverage) add(st events.State) {
+	c["states"]++
+	c[st.DecidedBy]++
+	for _, typ := range st.Open {
+		c[typ]++
+	}
+	if st.StaleSince != 0 {
+		c["stale"]++
+	}
+	for _, e := range st.Evidence {
+		c[e.Kind.String()+" row"]++
+	}
+}
+
+func (c coverage) check(t *testing.T) {
+	want := []string{"stale"}
+	for _, typ := range events.DiscrepancyTypes() {
+		want = append(want, string(typ))
+	}
+	for k := events.EvidenceWebhook; k <= events.EvidenceFuture; k++ {
+		want = append(want, k.String()+" row")
+	}
+	want = append(want, order.RuleForgotten, order.RuleRefunded, order.RuleTerminal, order.RuleTerminalContradicted,
+		order.RuleTerminalsDisputed, order.RuleTerminalsResolved, order.RuleOperatorDecision, order.RuleAmountMismatch,
+		order.RuleAmountUnverified, order.RuleLatestPoll, order.RuleWebhookAfterPoll, order.RuleWebhook, order.RuleIntent,
+		order.RuleNoKnownStatus, order.RuleCustomerLatest)
+	for _, k := range want {
+		if c[k] < 10 && c["states"] > 10_000 {
+			t.Errorf("%s was met %d times in %d states: the histories do not test it", k, c[k], c["states"])
+		}
+	}
+}
+
+// compare holds one subject's state against the oracle's; false when it has none.
+func compare(t *testing.T, r order.Rules, cd *codec.Codec, w *world, key events.Key) (events.State, bool) {
 	h := oracle.NewHistory(key, r.Settings().Margin)
 	var rows [][]events.Evidence
 	for _, rec := range w.log {
@@ -124,23 +180,23 @@ func compare(t *testing.T, r order.Rules, cd *codec.Codec, w *world, key events.
 		if len(rows) > 0 {
 			t.Errorf("seed %d: %s has %d rows of evidence and no state", w.seed, key, len(rows))
 		}
-		return false
+		return want, false
 	}
 	got := r.View(key, w.join(rows))
 	a, err := cd.EncodeState(want)
 	if err != nil {
 		t.Errorf("seed %d: %s: encode the oracle's state: %v", w.seed, key, err)
-		return true
+		return want, true
 	}
 	b, err := cd.EncodeState(got)
 	if err != nil {
 		t.Errorf("seed %d: %s: encode: %v", w.seed, key, err)
-		return true
+		return want, true
 	}
 	if !bytes.Equal(a, b) {
 		t.Errorf("seed %d: %s differs from the oracle (-oracle +order):\n%s\n%s", w.seed, key, cmp.Diff(want, got), w.tell(key))
 	}
-	return true
+	return want, true
 }
 
 // join folds pieces of evidence in a random tree, some of them twice.

@@ -60,7 +60,7 @@ type world struct {
 	now  events.Millis
 	skew map[string]events.Millis // of the clock behind each source and account
 	ct   bool                     // topics have the producer's timestamps
-	wild bool                     // words without bounds
+	wild string                   // the source that says ever new words; "" for none
 	keys []events.Key
 	log  []record
 }
@@ -78,19 +78,26 @@ func newWorld(seed uint64, limit int) *world {
 			}
 		}
 	}
-	w.ct, w.wild = w.rng.IntN(8) == 0, w.rng.IntN(64) == 0
-	n := 1 + w.rng.IntN(14)
-	switch w.rng.IntN(60) {
+	w.ct = w.rng.IntN(8) == 0
+	if w.rng.IntN(500) == 0 {
+		w.wild = []string{"h", "p", "d"}[w.rng.IntN(3)]
+	}
+	n := 1 + w.rng.IntN(12)
+	switch w.rng.IntN(100) {
 	case 0:
 		n = 1 + w.rng.IntN(limit)
 	case 1, 2, 3:
 		n = 1 + w.rng.IntN(40)
 	}
-	if w.wild {
+	if w.wild != "" {
 		n = limit
 	}
+	vocabulary := words
+	if w.rng.IntN(3) == 0 { // few words: they come again
+		vocabulary = []string{words[w.rng.IntN(len(words))], words[w.rng.IntN(len(words))], words[w.rng.IntN(5)]}
+	}
 	main := w.keys[w.rng.IntN(len(w.keys))]
-	step := []events.Millis{2_000, 60_000, 300_000, 3_600_000, 40_000_000}[w.rng.IntN(5)]
+	step := []events.Millis{2_000, 60_000, 300_000, 3_600_000, 100_000_000}[w.rng.IntN(5)]
 	for i := range n {
 		w.now += events.Millis(w.rng.Int64N(int64(step)))
 		key := main
@@ -98,7 +105,11 @@ func newWorld(seed uint64, limit int) *world {
 			key = w.keys[w.rng.IntN(len(w.keys))]
 		}
 		source := []string{"h", "h", "h", "p", "p", "p", "p", "i", "d"}[w.rng.IntN(9)]
-		rec := w.record(key, source, w.word())
+		word := vocabulary[w.rng.IntN(len(vocabulary))]
+		if w.wild != "" && w.rng.IntN(10) > 0 {
+			source, word = w.wild, fmt.Sprintf("wild%d", w.rng.IntN(200))
+		}
+		rec := w.record(key, source, word)
 		rec.at.Offset = int64(i)
 		w.log = append(w.log, rec)
 		if w.rng.IntN(10) == 0 { // the same record again, later in the log
@@ -114,13 +125,6 @@ func newWorld(seed uint64, limit int) *world {
 
 var words = []string{"new", "wait", "run", "run2", "hold", "done", "done2", "fail", "off", "gone", "back", "call", "odd", "", "!odd",
 	"a word that is longer than sixty-four bytes, so that its hash stands for it"}
-
-func (w *world) word() string {
-	if w.wild && w.rng.IntN(2) == 0 {
-		return fmt.Sprintf("wild%d", w.rng.IntN(150))
-	}
-	return words[w.rng.IntN(len(words))]
-}
 
 // record says a word from a source: h, p, i or d. A poll's word that begins
 // with "!" is a failure.
@@ -152,8 +156,11 @@ func (w *world) record(key events.Key, source, word string) record {
 		rec.intent = &events.Intent{Key: key, EventID: id, ObservedAt: at, Revision: int64(w.rng.IntN(3) / 2), Facts: w.expected()}
 	case "d":
 		rec.intent = &events.Intent{Key: key, EventID: id, ObservedAt: at, Kind: events.Decide, Operator: "op", Reason: "seen"}
+		if w.wild == "d" {
+			rec.intent.Operator = word
+		}
 		rec.intent.Status = []events.Status{events.StatusCompleted, events.StatusFailed, events.StatusExpired, events.StatusRefunded}[w.rng.IntN(4)]
-		if w.rng.IntN(12) == 0 {
+		if w.wild == "" && w.rng.IntN(12) == 0 {
 			rec.intent.Kind, rec.intent.Status = events.Forget, events.StatusUnknown
 		}
 	}

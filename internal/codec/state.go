@@ -204,8 +204,8 @@ func sighting(f *faults, at events.Millis, id events.EventID, coordinates string
 
 func (f *faults) evidence(x *events.Evidence) {
 	f.require(x.Kind.String() != "", "kind", "not a kind of evidence")
-	f.sighting("first", &x.First)
-	f.sighting("last", &x.Last)
+	f.sighting(&firstColumns, &x.First)
+	f.sighting(&lastColumns, &x.Last)
 	f.text("word", x.Word)
 	f.text("digest", x.Digest)
 	f.text("operator", x.Operator)
@@ -213,14 +213,22 @@ func (f *faults) evidence(x *events.Evidence) {
 	f.facts(&x.Facts)
 }
 
-func (f *faults) sighting(field string, x *events.Sighting) {
-	f.at(field+"_at", x.At)
-	f.text(field+"_event_id", string(x.EventID))
-	f.text(field+"_coordinates", x.Topic)
+// sightingColumns are the names of a sighting's columns.
+type sightingColumns struct{ at, eventID, coordinates string }
+
+var (
+	firstColumns = sightingColumns{"first_at", "first_event_id", "first_coordinates"}
+	lastColumns  = sightingColumns{"last_at", "last_event_id", "last_coordinates"}
+)
+
+func (f *faults) sighting(c *sightingColumns, x *events.Sighting) {
+	f.at(c.at, x.At)
+	f.text(c.eventID, string(x.EventID))
+	f.text(c.coordinates, x.Topic)
 	if x.Topic == "" {
-		f.require(x.Partition == 0 && x.Offset == 0, field+"_coordinates", "without a topic")
+		f.require(x.Partition == 0 && x.Offset == 0, c.coordinates, "without a topic")
 	} else {
-		f.require(x.Partition >= 0 && x.Offset >= 0, field+"_coordinates", "negative")
+		f.require(x.Partition >= 0 && x.Offset >= 0, c.coordinates, "negative")
 	}
 }
 

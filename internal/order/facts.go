@@ -88,10 +88,19 @@ type unmet struct {
 	evidence []string
 }
 
-// unmet compares each intent with all that said COMPLETED and with what is
+// unmet is findUnmet, done once a view.
+func (s *summary) unmet() (found []unmet, compared bool) {
+	if !s.compared.done {
+		s.compared.found, s.compared.any = s.findUnmet()
+		s.compared.done = true
+	}
+	return s.compared.found, s.compared.any
+}
+
+// findUnmet compares each intent with all that said COMPLETED and with what is
 // shown of that; while nothing did, with what is shown of the latest poll.
 // compared is whether any amount stood on both sides.
-func (s *summary) unmet() (found []unmet, compared bool) {
+func (s *summary) findUnmet() (found []unmet, compared bool) {
 	if len(s.intents) == 0 {
 		return nil, false
 	}
@@ -165,6 +174,9 @@ func amountMismatch(want events.Amount, wantUnit string, seen events.Amount, see
 // compare orders two amounts as decimals. An amount that is no decimal cannot
 // come from a decoded record; it is below every other.
 func compare(a, b events.Amount) int {
+	if a == b {
+		return 0
+	}
 	x, _, errA := apd.NewFromString(string(a))
 	y, _, errB := apd.NewFromString(string(b))
 	switch {

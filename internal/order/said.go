@@ -42,6 +42,11 @@ type summary struct {
 	intents   []*events.Evidence
 	firstSeen events.Sighting
 	lastSeen  events.Sighting
+
+	compared struct { // what findUnmet says
+		done, any bool
+		found     []unmet
+	}
 }
 
 var allStatuses = [...]events.Status{

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rampstream/internal/events"
+	"rampstream/internal/order"
 	"rampstream/internal/stream"
 )
 
@@ -66,7 +67,8 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 	if known {
 		task, ok = e.cfg.Rules.Schedule(t.state)
 	}
-	if t.hint != 0 && e.pollable(t.key) {
+	// A hint must not have the provider asked about what was forgotten.
+	if t.hint != 0 && e.pollable(t.key) && t.state.DecidedBy != order.RuleForgotten {
 		if !ok {
 			task = events.CheckTask{Key: t.key, Known: known, Status: t.state.Status, Since: t.state.Since,
 				ExpectedAmount: t.state.Expected.CryptoAmount, ExpectedCurrency: t.state.Expected.CryptoAsset}

@@ -52,6 +52,9 @@ func (l *lane) answered(now time.Time, o *op, in Answered) {
 		return
 	}
 	check := l.read(now, o, in)
+	if check.Outcome == events.OutcomeOK || check.Cause != events.CauseHint {
+		o.heard(check.ObservedAt)
+	}
 	refusedOnce := l.learn(now, o.started, in.Err)
 	p := &publication{checks: []events.StatusCheck{l.finish(check)}}
 	if !l.left && (refusedOnce || check.Outcome == events.OutcomeMismatch && o.task.doubted) && o.task.attempt == 1 && !o.task.gone {
@@ -62,6 +65,14 @@ func (l *lane) answered(now time.Time, o *op, in Answered) {
 		p.task = o.task
 	}
 	l.publish(p)
+}
+
+// heard notes that the reconciler will learn something from the answer to a
+// call that began at at.
+func (o *op) heard(at events.Millis) {
+	if o.task != nil {
+		o.task.heard = max(o.task.heard, at)
+	}
 }
 
 // notCalled takes back the half-open probe and rests: the lease was gone, and

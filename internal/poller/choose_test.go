@@ -240,6 +240,28 @@ func TestStep_heldUntilTheReconcilerSpeaks(t *testing.T) {
 	}
 }
 
+// A failed answer to a hint is no evidence, so what was due before stays due:
+// the reconciler writes it again, and the poller must not take it for answered.
+func TestStep_failedHintLeavesWhatWasDue(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	w.answer = func(a poller.Ask) (providers.Answer, *providers.CallError) {
+		return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeProvider, HTTPStatus: 500}
+	}
+	w.onResult = func(p poller.Publish) []poller.Input {
+		if p.Checks[0].Cause == events.CauseHint {
+			return []poller.Input{schedule(known("o", -time.Hour, 9*time.Second))}
+		}
+		return nil
+	}
+	w.assign(nil)
+	w.run(10 * time.Second)
+	w.step(schedule(hinted("o", 8*time.Second, true)))
+	w.run(15 * time.Second)
+	if calls := w.callsOf("o"); len(calls) != 2 || calls[0].ask.Cause != events.CauseHint || calls[1].ask.Cause != events.CauseSchedule {
+		t.Errorf("calls = %+v; want one for the hint and at once one for what was due", calls)
+	}
+}
+
 // The reconciler's next task may be read before Kafka's acknowledgement of the
 // answer that caused it has come back.
 func TestStep_nextTaskOvertakesTheAcknowledgement(t *testing.T) {

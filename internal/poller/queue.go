@@ -32,6 +32,7 @@ type task struct {
 	timerAt  events.Millis
 
 	lastCall  events.Millis // start of our last call; 0 before the first of this ownership
+	heard     events.Millis // start of our last call whose answer is evidence; 0 for none
 	attempt   int32         // of the check that is under way
 	busy      bool          // asked or answered, and not yet acknowledged
 	held      bool          // answered: waits for the reconciler's next word
@@ -45,7 +46,8 @@ type task struct {
 
 // answered reports whether our last call began after what the task asks for:
 // the reconciler wrote it before it knew of that call's answer. Asking again
-// would tell nothing new.
+// would tell nothing new. A failed answer to a hint is no evidence: it ends the
+// hint and leaves what else was due as it was.
 func (t *task) answered() bool {
 	switch {
 	case t.GiveUp:
@@ -53,7 +55,7 @@ func (t *task) answered() bool {
 	case t.Cause == events.CauseHint:
 		return t.lastCall != 0 && t.lastCall >= t.HintAt
 	}
-	return t.lastCall != 0 && t.lastCall >= t.DueAt
+	return t.heard != 0 && t.heard >= t.DueAt
 }
 
 // queue is a binary heap of tasks. Two kinds exist: by readyAt and by timerAt;

@@ -28,25 +28,36 @@ func (v *view) shown(row *events.Evidence, withIntents bool) events.Facts {
 		}
 	}
 	var out events.Facts
-	for _, f := range sources {
+	for _, f := range sources { // in their order
 		pair(&out.FiatAmount, &out.FiatCurrency, f.FiatAmount, f.FiatCurrency)
 		pair(&out.CryptoAmount, &out.CryptoAsset, f.CryptoAmount, f.CryptoAsset)
 	}
 	// All other facts stand alone.
-	pairs := map[string]bool{"FiatAmount": true, "FiatCurrency": true, "CryptoAmount": true, "CryptoAsset": true}
-	to := reflect.ValueOf(&out).Elem()
-	for i := range to.NumField() {
-		if pairs[to.Type().Field(i).Name] {
-			continue
-		}
-		for _, f := range sources {
-			if from := reflect.ValueOf(f).Field(i); to.Field(i).IsZero() {
-				to.Field(i).Set(from)
+	alone := reflect.ValueOf(&out).Elem()
+	for _, f := range sources {
+		from := reflect.ValueOf(f)
+		for _, i := range single {
+			if alone.Field(i).IsZero() {
+				alone.Field(i).Set(from.Field(i))
 			}
 		}
 	}
 	return out
 }
+
+// single are the fields of events.Facts that are no amount with a unit: all
+// others, so that a new fact is not forgotten here.
+var single = func() (out []int) {
+	t := reflect.TypeFor[events.Facts]()
+	for i := range t.NumField() {
+		switch t.Field(i).Name {
+		case "FiatAmount", "FiatCurrency", "CryptoAmount", "CryptoAsset":
+		default:
+			out = append(out, i)
+		}
+	}
+	return out
+}()
 
 // pair takes an amount with its unit, unless another unit is shown already; a
 // unit alone is taken while there is no amount.

@@ -13,7 +13,7 @@ import (
 // the call.
 func (l *lane) ask(now time.Time, t *task, cause events.Cause) {
 	at := events.At(now)
-	if t.class != classRetry {
+	if t.attempt != 2 { // else its second try
 		t.attempt = 1
 		l.c.obs.Late(max(0, at.Sub(t.DueAt)))
 	}
@@ -60,7 +60,11 @@ func (l *lane) answered(now time.Time, o *op, in Answered) {
 	if !l.left && (refusedOnce || check.Outcome == events.OutcomeMismatch && o.task.doubted) && o.task.attempt == 1 && !o.task.gone {
 		// The task goes on at once; this answer settles nothing.
 		o.task.busy, o.task.attempt = false, 2
-		l.enqueue(o.task, classRetry, events.At(now))
+		to := classRetry
+		if !o.task.Known {
+			to = classUnknown // only ever within the hint budget: any other cause would be evidence
+		}
+		l.enqueue(o.task, to, events.At(now))
 	} else {
 		p.task = o.task
 	}
@@ -90,7 +94,7 @@ func (l *lane) again(now time.Time, o *op) {
 		return
 	}
 	t := o.task
-	t.busy, t.lastCall = false, o.before
+	t.busy, t.attempt, t.lastCall = false, 0, o.before
 	if t.gone {
 		l.remove(t)
 		return

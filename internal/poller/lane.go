@@ -27,6 +27,7 @@ type lane struct {
 	timers  queue
 	ready   [classes]queue
 	unknown int // tasks of ids that only a hint named
+	refused refusals
 
 	budget     *budget
 	breaker    breaker
@@ -66,6 +67,7 @@ func newLane(c *Core, now time.Time, name events.Lane, partition int32, s events
 	}
 	p := pollDefaults(l.account.Poll)
 	l.budget = newBudget(now, p.Rate, p.Burst, p.HintRate, s.Budget)
+	l.refused = newRefusals(now, p.HintRate)
 	l.savedRate = now
 	l.sweep.at = now.Add(c.jitter(p.SweepEvery, 1)) // owners of many lanes do not sweep at once
 	return l
@@ -88,7 +90,7 @@ func (l *lane) quiet() bool { return l.inFlight == 0 && !l.saving }
 // still published.
 func (l *lane) leave() {
 	l.left = true
-	l.tasks, l.timers.tasks = nil, nil
+	l.tasks, l.timers.tasks, l.refused = nil, nil, refusals{}
 	for i := range l.ready {
 		l.ready[i].tasks = nil
 	}
@@ -101,6 +103,7 @@ func (l *lane) pump(now time.Time, w *waker) {
 	l.republish(now, w)
 	if !l.c.draining {
 		l.giveUp(now)
+		l.refuse(now, w)
 		for l.callOne(now, w) {
 		}
 	}
@@ -120,9 +123,10 @@ func (l *lane) schedule(now time.Time, ct events.CheckTask) {
 	key := ct.Key.String()
 	t := l.tasks[key]
 	if t == nil {
-		if !ct.Known && l.refuseUnknown() {
+		if !ct.Known && l.refuseUnknown(key) {
 			return
 		}
+		delete(l.refused.wait, key)
 		t = &task{key: key, readyPos: -1, timerPos: -1}
 		l.tasks[key] = t
 		if !ct.Known {
@@ -154,18 +158,6 @@ func unknowns(ct events.CheckTask) int {
 		return 0
 	}
 	return 1
-}
-
-// refuseUnknown reports whether a new id that only a hint named is left aside:
-// by configuration, or because a flood of forged ids must not fill the memory.
-// The record stays in the topic and counts again at the next restore.
-func (l *lane) refuseUnknown() bool {
-	if l.account.Poll.UnknownHints != "ignore" && l.unknown < l.c.cfg.UnknownTasks {
-		return false
-	}
-	l.droppedIDs++
-	l.c.obs.UnknownDropped(l.name)
-	return true
 }
 
 // arm makes a task wait for its time.
@@ -212,6 +204,7 @@ func (l *lane) unready(t *task) {
 }
 
 func (l *lane) unschedule(key string) {
+	delete(l.refused.wait, key)
 	t := l.tasks[key]
 	if t == nil {
 		return

@@ -104,7 +104,7 @@ func (l *lane) shrink(p *publication) {
 
 // settle ends a task's check after the acknowledgement.
 func (l *lane) settle(now time.Time, t *task) {
-	t.busy, t.doubted = false, false
+	t.busy, t.attempt, t.doubted = false, 0, false
 	if t.gone {
 		l.remove(t)
 		return

@@ -42,6 +42,9 @@ type Settings struct {
 	YoungFor time.Duration
 	// UnknownTasks caps tasks of ids that only a hint named, a lane; 1000.
 	UnknownTasks int
+	// UnknownRefusals caps the ids beyond that which wait to be refused, a lane;
+	// 200000, some 20 MB.
+	UnknownRefusals int
 	// NonceBlock is how many nonces (milliseconds) are reserved at a time, and
 	// the gap that a new owner jumps; 60000.
 	NonceBlock int64
@@ -65,6 +68,7 @@ func (s Settings) withDefaults() Settings {
 	setDefault(&s.HintPatience, 5*time.Minute)
 	setDefault(&s.YoungFor, 10*time.Minute)
 	setDefault(&s.UnknownTasks, 1000)
+	setDefault(&s.UnknownRefusals, 200_000)
 	setDefault(&s.NonceBlock, 60_000)
 	setDefault(&s.NonceAlarmFor, time.Minute)
 	return s

@@ -24,7 +24,8 @@ type LaneSnapshot struct {
 	Held    int   `json:"held"`    // answered, waiting for the reconciler
 	Parked  int   `json:"parked"`  // no such account or call is configured here
 	Unknown int   `json:"unknown"` // ids that only a hint named
-	Dropped int64 `json:"dropped"` // such ids left aside
+	Dropped int64 `json:"dropped"` // such ids left aside, in all
+	Refused int   `json:"refused"` // those of them not yet answered with a gave_up
 
 	InFlight    int  `json:"in_flight"`
 	Unpublished int  `json:"unpublished"` // answers that Kafka has not acknowledged
@@ -57,7 +58,7 @@ func (c *Core) Snapshot(now time.Time) []LaneSnapshot {
 func (l *lane) snapshot(now time.Time) LaneSnapshot {
 	s := LaneSnapshot{
 		Lane: l.name, Partition: l.partition, Configured: l.known, Serial: l.serial(),
-		Tasks: len(l.tasks), Parked: l.ready[classParked].len(), Unknown: l.unknown, Dropped: l.droppedIDs,
+		Tasks: len(l.tasks), Parked: l.ready[classParked].len(), Unknown: l.unknown, Dropped: l.droppedIDs, Refused: l.refused.len(),
 		InFlight: l.inFlight, Unpublished: len(l.publications), Paused: l.publishFails(),
 		Rate: l.budget.learned, ConfiguredRate: l.budget.configured, Breaker: l.breaker.state.String(),
 		NonceAlarm: l.alarm, NonceLast: l.nonces.last, NonceReserved: l.nonces.reserved,

@@ -130,9 +130,11 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observ
 		return "", err
 	}
 	t.at, t.cause = r.TimestampMs, coordinate{r.Topic, r.Partition, r.Offset}
-	e.hints(t, obs)
+	admitted := e.hints(b, p, t, obs)
 	verdict := "known"
 	switch {
+	case !admitted:
+		verdict = "hint_ignored"
 	case len(obs.rows) == 0 && obs.hint != 0:
 		verdict = "hint"
 	case len(obs.rows) > 0:
@@ -147,12 +149,17 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observ
 }
 
 // hints keeps what is asked of the poller about a subject in step with hints
-// and answers.
-func (e *Engine) hints(t *touched, obs observation) {
+// and answers. It reports false for a hint that is ignored, because too many
+// of subjects that nobody has heard of wait already.
+func (e *Engine) hints(b *Batch, p *partition, t *touched, obs observation) (admitted bool) {
 	// Webhooks and checks come from two topics: a hint may be read after the
 	// answer to a question that was asked later. The poller knows that it has
 	// answered such a hint and would wait for us, as we would for it.
-	if obs.hint > t.lastAsked() {
+	// A hint that nobody can be asked about would wait for ever.
+	if obs.hint > t.lastAsked() && e.pollable(t.key) {
+		if !e.admitHint(b, p, t) {
+			return false
+		}
 		t.hint = max(t.hint, obs.hint)
 		t.schedule = true
 	}
@@ -166,6 +173,7 @@ func (e *Engine) hints(t *touched, obs observation) {
 			t.hint = 0
 		}
 	}
+	return true
 }
 
 // lastAsked is when the latest question about a subject was asked whose answer

@@ -33,12 +33,16 @@ type Config struct {
 	// RuleChangeBatch is how many restored states are viewed again in one step
 	// after the rules changed; 0 means 200.
 	RuleChangeBatch int
-	Observer        Observer // nil observes nothing
+	// UnknownHints bounds the hints of subjects without a state that wait for
+	// an answer, a partition; 0 means 100,000. One lane may have a tenth of them.
+	// What comes beyond is observed as "hint_ignored".
+	UnknownHints int
+	Observer     Observer // nil observes nothing
 }
 
 // Observer hears what an engine did, for metrics. Labels are from closed sets.
 type Observer interface {
-	Joined(source, verdict string) // verdict: "changed", "known", "hint", "dead_letter"
+	Joined(source, verdict string) // verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
 	Transition(to events.Status, reason string)
 	Restored(partition int32, states int64, reused bool)
@@ -72,6 +76,10 @@ type partition struct {
 	digest sum
 	// hints are the hints not yet answered, by key.
 	hints map[string]events.Millis
+	// unknown counts those of hints whose subject has no state, and unknownOf
+	// by lane.
+	unknown   int
+	unknownOf map[events.Lane]int
 	// outdated are keys whose state was viewed by other rules.
 	outdated []string
 	revoked  bool
@@ -90,6 +98,9 @@ type entry struct {
 func NewEngine(cfg Config) *Engine {
 	if cfg.RuleChangeBatch == 0 {
 		cfg.RuleChangeBatch = 200
+	}
+	if cfg.UnknownHints == 0 {
+		cfg.UnknownHints = maxUnknownHints
 	}
 	if cfg.Observer == nil {
 		cfg.Observer = silent{}
@@ -114,6 +125,9 @@ type overlay struct {
 	digest sum
 	added  int64
 	viewed int // outdated keys that the batch viewed again
+
+	unknown   int // hints of subjects without a state that the batch added
+	unknownOf map[events.Lane]int
 }
 
 // touched is one subject in a batch.
@@ -216,11 +230,7 @@ func (e *Engine) Accept() {
 			p.states[key] = t.old
 			e.recent.put(key, t.old.value, t.state)
 		}
-		if t.hint == 0 {
-			delete(p.hints, key)
-		} else {
-			p.hints[key] = t.hint
-		}
+		p.keepHint(key, t)
 	}
 	clear(e.poison)
 }

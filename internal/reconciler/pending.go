@@ -1,0 +1,71 @@
+package reconciler
+
+import "rampstream/internal/events"
+
+// Hints of subjects without a state cost memory here, and a task in the
+// schedule, for nothing that was ever proven: anybody who finds the route of an
+// unsigned callback can send them.
+const (
+	// maxUnknownHints bounds them in one partition.
+	maxUnknownHints = 100_000
+	// One lane may fill a tenth: a flood of one account's forged ids takes no
+	// other account's hints away.
+	laneShare = 10
+)
+
+// admitHint reports whether one more hint of t's subject may wait for its
+// answer. Those of subjects with a state, or with a hint that waits already,
+// always may: they are bounded by what is known.
+func (e *Engine) admitHint(b *Batch, p *partition, t *touched) bool {
+	if t.had || t.changed || t.hint != 0 {
+		return true
+	}
+	o, lane := e.overlayOf(b, p), t.key.Lane()
+	if p.unknown+o.unknown >= e.cfg.UnknownHints || p.unknownOf[lane]+o.unknownOf[lane] >= max(e.cfg.UnknownHints/laneShare, 1) {
+		return false
+	}
+	if o.unknownOf == nil {
+		o.unknownOf = map[events.Lane]int{}
+	}
+	// A count too high, should the batch answer the hint or make a state: it
+	// ends with the batch.
+	o.unknown++
+	o.unknownOf[lane]++
+	return true
+}
+
+// keepHint brings the pending hint of a touched subject into memory.
+func (p *partition) keepHint(name string, t *touched) {
+	_, pending := p.hints[name]
+	change := 0
+	if pending && !t.had {
+		change--
+	}
+	if t.hint != 0 && !t.had && !t.changed {
+		change++
+	}
+	if t.hint == 0 {
+		delete(p.hints, name)
+	} else {
+		p.hints[name] = t.hint
+	}
+	if change == 0 {
+		return
+	}
+	if p.unknownOf == nil {
+		p.unknownOf = map[events.Lane]int{}
+	}
+	lane := t.key.Lane()
+	p.unknown += change
+	if p.unknownOf[lane] += change; p.unknownOf[lane] == 0 {
+		delete(p.unknownOf, lane)
+	}
+}
+
+// PendingHints reports how many hints wait for their answer.
+func (e *Engine) PendingHints() (n int) {
+	for _, p := range e.parts {
+		n += len(p.hints)
+	}
+	return n
+}

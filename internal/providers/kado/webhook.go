@@ -95,6 +95,9 @@ func (p *parser) parseHint(d providers.Delivery, doc jsonx.Value, flags jsonx.Fl
 
 // checkTransport refuses what no reading of the scheme has.
 func checkTransport(d providers.Delivery, strict bool) error {
+	if d.PathToken != "" { // the route has none: whoever appended one is not the provider
+		return providers.Refuse(providers.ErrUnauthentic, "path_token", "")
+	}
 	if d.Method != "POST" {
 		return providers.Refuse(providers.ErrBadRequest, "unknown_shape", "method is not POST")
 	}

@@ -113,6 +113,9 @@ func readEstimates(body []byte) ([]Estimate, error) {
 		}
 		out = append(out, Estimate{Currency: m.Key, Amount: amount})
 	}
+	if len(out) == 0 { // no price is no estimate
+		return nil, errShape
+	}
 	return out, nil
 }
 

@@ -173,8 +173,8 @@ func (c *Client) failure(op string, status int, header http.Header, r reply, rea
 	switch {
 	case transport:
 		return byStatus
-	case readErr != nil && status == http.StatusNotFound:
-		// An unknown payment is code 9001. A bare 404 is a wrong address.
+	case status == http.StatusNotFound && (readErr != nil || r.ok):
+		// An unknown payment is code 9001. A 404 without it is a wrong address.
 		return &providers.CallError{Outcome: events.OutcomeRejected, HTTPStatus: status, Op: op, RetryAfter: httpx.RetryAfter(header, c.now())}
 	case readErr != nil && byStatus == nil:
 		return malformed(op, status, readErr)

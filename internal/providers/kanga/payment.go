@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -72,7 +71,7 @@ func (c *Client) PriceEstimate(ctx context.Context, token string, quantity event
 	}
 	estimates, err := readEstimates(answer)
 	if err != nil {
-		return nil, malformed(op, http.StatusOK, err)
+		return nil, malformed(op, status, err)
 	}
 	return estimates, nil
 }

@@ -44,11 +44,11 @@ func validate(a providers.Account, policy providers.Policy) []string {
 		"webhook.trust", "webhook.path_token", "webhook.strict", "webhook.reading",
 		"api.base_url", "api.allow_insecure", "api.public_key", "api.private_key", "api.private_key_file",
 		"api.paths", "api.statuses")
-	faults = append(faults, webhookFaults(a.Webhook)...)
+	faults = append(faults, webhookFaults(a.Webhook, policy)...)
 	return append(faults, apiFaults(a.API, policy)...)
 }
 
-func webhookFaults(w providers.Webhook) []string {
+func webhookFaults(w providers.Webhook, policy providers.Policy) []string {
 	var faults []string
 	if w.Trust != "hint" {
 		faults = append(faults, fmt.Sprintf("webhook.trust: must be \"hint\", Kanga's callback carries no signature (got %q)", w.Trust))
@@ -56,6 +56,9 @@ func webhookFaults(w providers.Webhook) []string {
 	if w.PathToken != "" {
 		if f := pathTokenFault(w.PathToken); f != "" {
 			faults = append(faults, f)
+		}
+		if w.PathToken == testSecret && !policy.Demo {
+			faults = append(faults, "webhook.path_token: is the secret printed in Kanga's documentation")
 		}
 	}
 	switch {

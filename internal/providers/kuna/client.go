@@ -46,6 +46,21 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 	return c, nil
 }
 
+// Login asks for a fresh access token of the account, and leaves the one that
+// the client works with alone. expires is the end that the token states, less
+// some seconds in which a call must still arrive; zero where it states none. An
+// account with an API key has nothing to log in with: OutcomeRejected.
+func (c *Client) Login(ctx context.Context) (token providers.Secret, expires time.Time, err error) {
+	if c.session == nil {
+		return "", time.Time{}, rejected("kuna login", "the account has an API key and no login")
+	}
+	t, err := c.login(ctx)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return providers.Secret(t), expiry(t, c.now()), nil
+}
+
 // login exchanges the account's e-mail and password for an access token.
 func (c *Client) login(ctx context.Context) (string, error) {
 	const op = "kuna login"

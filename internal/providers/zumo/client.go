@@ -46,6 +46,11 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 	return c, nil
 }
 
+// Login asks for a fresh set of tokens of the account, and leaves those that
+// the client works with alone. Whether it ends another process's set is not
+// documented.
+func (c *Client) Login(ctx context.Context) (Tokens, error) { return c.login(ctx) }
+
 // login asks for a first set of tokens. The document's PHP sample says
 // appUserId where the two others say appId.
 func (c *Client) login(ctx context.Context) (Tokens, error) {

@@ -33,7 +33,9 @@ var arrows = map[string][]string{
 	"internal/providers/kuna":         provider,
 	"internal/providers/zumo":         provider,
 	"internal/providers/providertest": provider,
-	"internal/providers/simulator":    {"internal/events", "internal/providers/jsonx"}, // on its own: it must not share a provider's misreading
+	// A provider for tests only, which the recipe of docs/providers/ADDING.md builds.
+	"internal/providers/providertest/toy": provider,
+	"internal/providers/simulator":        {"internal/events", "internal/providers/jsonx"}, // on its own: it must not share a provider's misreading
 
 	"internal/kafka":          {"internal/stream"},
 	"internal/kafka/embedded": {"internal/kafka", "internal/stream"},

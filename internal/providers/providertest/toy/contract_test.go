@@ -59,12 +59,13 @@ func signed() providertest.Signed {
 	}
 }
 
-func check() providertest.Call {
+// callOf is the one call, of a provider that is the toy or made of it.
+func callOf(p providers.Provider) providertest.Call {
 	good := `{"id":"` + providertest.CanaryID + `","state":"paid","amount":"10.50","currency":"EUR",` + personal + `}`
 	return providertest.Call{
 		Name: "order", Account: account("shop", "toy-secret-current-0"),
 		Open: func(a providers.Account, env providers.Env) (func(context.Context) (any, error), error) {
-			caps, err := toy.Provider.Open(a, env)
+			caps, err := p.Open(a, env)
 			if err != nil || caps.Orders == nil {
 				return nil, fmt.Errorf("no checker: %w", err)
 			}
@@ -95,7 +96,7 @@ func subject() providertest.Subject {
 			},
 			Without: map[string]string{"PathToken": "the toy's settings have no path token"},
 		}},
-		Calls: []providertest.Call{check()},
+		Calls: []providertest.Call{callOf(toy.Provider)},
 		Secrets: []providertest.Setting{
 			{
 				Name: "webhook.secrets[0]", Account: account("shop", "toy-secret-current-0"), Least: 16, Required: "a route that anybody can sign for",

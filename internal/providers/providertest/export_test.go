@@ -1,0 +1,4 @@
+package providertest
+
+// Incomplete is what complete reports.
+var Incomplete = incomplete

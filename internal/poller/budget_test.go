@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // within fails when any window of starts holds more than rate and burst allow.
-func within(t *rapid.T, what string, starts []time.Time, rate float64, burst int) {
+func within(t failer, what string, starts []time.Time, rate float64, burst int) {
 	for i := range starts {
 		for j := i; j < len(starts); j++ {
 			span := starts[j].Sub(starts[i]).Seconds()
@@ -40,6 +41,9 @@ func TestStep_budget(t *testing.T) {
 		w.answer = func(a poller.Ask) (providers.Answer, *providers.CallError) {
 			if w.now.Before(until) {
 				t.Fatalf("call at %s, before Retry-After ends at %s", w.now, until)
+			}
+			for range rapid.IntRange(-3, 2).Draw(t, "more requests") {
+				w.in(w.latency/2, poller.More{ID: a.ID})
 			}
 			switch rapid.IntRange(0, 9).Draw(t, "answer") {
 			case 0:
@@ -70,7 +74,9 @@ func TestStep_budget(t *testing.T) {
 		}
 		w.run(time.Minute)
 		var all, hints []time.Time
-		for _, c := range w.calls {
+		both := append(slices.Clone(w.calls), w.extra...)
+		slices.SortStableFunc(both, func(a, b call) int { return a.at.Compare(b.at) })
+		for _, c := range both {
 			all = append(all, c.at)
 			if c.ask.Cause == events.CauseHint {
 				hints = append(hints, c.at)

@@ -126,6 +126,12 @@ func (c *Core) apply(now time.Time, in Input) {
 		if o := c.end(in.ID); o != nil {
 			o.lane.saved(now, o.state, in.Err)
 		}
+	case More:
+		if o := c.ops[in.ID]; o != nil {
+			o.lane.more(o)
+		} else {
+			c.emit(Grant{ID: in.ID})
+		}
 	case Drain:
 		c.draining = true
 	}

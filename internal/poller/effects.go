@@ -68,6 +68,10 @@ type LaneSaved struct {
 	Err error
 }
 
+// More asks for one more request within the call of an Ask, ReadPage or Mark,
+// which pay for one; the answer is a Grant, unless the call ends first.
+type More struct{ ID OpID }
+
 // Drain ends new calls for good; what is in flight is still published.
 type Drain struct{}
 
@@ -113,6 +117,12 @@ type SaveLane struct {
 	State events.LaneState
 }
 
+// Grant answers a More: the request may be sent now, or not at all.
+type Grant struct {
+	ID OpID
+	OK bool
+}
+
 func (Assigned) input()  {}
 func (Revoked) input()   {}
 func (Scheduled) input() {}
@@ -121,6 +131,7 @@ func (PageRead) input()  {}
 func (Marked) input()    {}
 func (Published) input() {}
 func (LaneSaved) input() {}
+func (More) input()      {}
 func (Drain) input()     {}
 
 func (Ask) effect()      {}
@@ -128,3 +139,4 @@ func (ReadPage) effect() {}
 func (Mark) effect()     {}
 func (Publish) effect()  {}
 func (SaveLane) effect() {}
+func (Grant) effect()    {}

@@ -41,6 +41,8 @@ type lane struct {
 	turns      int  // calls since the young and the old had a turn of theirs
 	oldTurn    bool // which of the two has the next one
 
+	waiting []*op // calls that wait for one more request
+
 	publications []*publication
 	sweep        sweep
 
@@ -95,12 +97,14 @@ func (l *lane) leave() {
 		l.ready[i].tasks = nil
 	}
 	l.sweep.stop()
+	l.denyAll()
 }
 
 // pump does what is due.
 func (l *lane) pump(now time.Time, w *waker) {
 	l.due(now)
 	l.republish(now, w)
+	l.grant(now, w)
 	if !l.c.draining {
 		l.giveUp(now)
 		l.refuse(now, w)

@@ -16,6 +16,7 @@ type Metrics struct {
 	late           prometheus.Histogram
 	nonceRefusals  *prometheus.CounterVec // lane
 	unknownDropped *prometheus.CounterVec // lane
+	extra          *prometheus.CounterVec // lane, result
 	sweeps         *prometheus.CounterVec // lane, result
 	sweepRefused   *prometheus.CounterVec // lane
 	badRecords     prometheus.Counter
@@ -32,11 +33,12 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Help: "From the due time of a check to its first call.", Buckets: []float64{.1, .25, .5, 1, 2, 5, 15, 60, 300, 1800, 7200}}),
 		nonceRefusals:  counter("nonce_refusals_total", "Calls refused, perhaps for their nonce.", "lane"),
 		unknownDropped: counter("unknown_hints_dropped_total", "Tasks of ids that only a hint named, left aside by the cap or the configuration.", "lane"),
+		extra:          counter("extra_requests_total", "Retries and log-ins that a call wanted beyond its one request.", "lane", "result"),
 		sweeps:         counter("sweep_calls_total", "Pages read and entries marked.", "lane", "result"),
 		sweepRefused:   counter("sweep_refused_total", "Entries of sweeps that cannot be read or name no subject of the lane.", "lane"),
 		badRecords:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ramp_poller_undecodable_total", Help: "Schedule records that are no task."}),
 	}
-	for _, c := range []prometheus.Collector{m.checks, m.late, m.nonceRefusals, m.unknownDropped, m.sweeps, m.sweepRefused, m.badRecords} {
+	for _, c := range []prometheus.Collector{m.checks, m.late, m.nonceRefusals, m.unknownDropped, m.extra, m.sweeps, m.sweepRefused, m.badRecords} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -57,6 +59,15 @@ func (m *Metrics) NonceRefused(l events.Lane) { m.nonceRefusals.WithLabelValues(
 
 // UnknownDropped implements Observer.
 func (m *Metrics) UnknownDropped(l events.Lane) { m.unknownDropped.WithLabelValues(string(l)).Inc() }
+
+// Extra implements Observer.
+func (m *Metrics) Extra(l events.Lane, granted bool) {
+	result := "granted"
+	if !granted {
+		result = "denied"
+	}
+	m.extra.WithLabelValues(string(l), result).Inc()
+}
 
 // Swept implements Observer.
 func (m *Metrics) Swept(l events.Lane, ok bool) {

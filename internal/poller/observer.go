@@ -17,6 +17,8 @@ type Observer interface {
 	NonceRefused(events.Lane)
 	// UnknownDropped counts tasks of unknown ids left aside.
 	UnknownDropped(events.Lane)
+	// Extra counts requests beyond the one that a call pays for, granted or not.
+	Extra(l events.Lane, granted bool)
 	// Swept counts calls of sweeps.
 	Swept(l events.Lane, ok bool)
 	// SweepRefused counts entries of a sweep that cannot be read or name no
@@ -30,5 +32,6 @@ func (noObserver) Checked(events.Provider, events.Outcome, events.Cause) {}
 func (noObserver) Late(time.Duration)                                    {}
 func (noObserver) NonceRefused(events.Lane)                              {}
 func (noObserver) UnknownDropped(events.Lane)                            {}
+func (noObserver) Extra(events.Lane, bool)                               {}
 func (noObserver) Swept(events.Lane, bool)                               {}
 func (noObserver) SweepRefused(events.Lane, int)                         {}

@@ -39,6 +39,17 @@ func (p *Poller) perform(e Effect) Input {
 	panic(fmt.Sprintf("poller: unknown effect %T", e))
 }
 
+// call is the context of one call: its deadline, and its budget.
+func (p *Poller) call(id OpID) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(p.calls, p.cfg.Settings.CallTimeout)
+	ctx, done := p.spending(ctx, id)
+	return ctx, func() { done(); cancel() }
+}
+
+// unpaid reports whether a call ended because our own budget refused the
+// request that mattered: nothing was asked about the subject.
+func unpaid(err error) bool { return errors.Is(err, providers.ErrBudget) }
+
 func (p *Poller) ask(e Ask) Input {
 	caps := p.accounts[string(e.Lane)].Capabilities
 	checker := caps.Orders
@@ -48,9 +59,12 @@ func (p *Poller) ask(e Ask) Input {
 	if !p.session.Lease() {
 		return Answered{ID: e.ID, NotCalled: true}
 	}
-	ctx, cancel := context.WithTimeout(p.calls, p.cfg.Settings.CallTimeout)
+	ctx, cancel := p.call(e.ID)
 	defer cancel()
 	answer, err := checker.Check(ctx, e.Question)
+	if unpaid(err) {
+		return Answered{ID: e.ID, NotCalled: true}
+	}
 	if err != nil {
 		answer = providers.Answer{}
 	}
@@ -61,9 +75,12 @@ func (p *Poller) readPage(e ReadPage) Input {
 	if !p.session.Lease() {
 		return PageRead{ID: e.ID, NotCalled: true}
 	}
-	ctx, cancel := context.WithTimeout(p.calls, p.cfg.Settings.CallTimeout)
+	ctx, cancel := p.call(e.ID)
 	defer cancel()
 	page, err := p.accounts[string(e.Lane)].Capabilities.Sweep.Sweep(ctx, e.Cursor)
+	if unpaid(err) {
+		return PageRead{ID: e.ID, NotCalled: true}
+	}
 	if err != nil {
 		p.cfg.Log.Warn("sweep failed", "lane", e.Lane, "error", err)
 		page = providers.Page{}
@@ -75,9 +92,12 @@ func (p *Poller) mark(e Mark) Input {
 	if !p.session.Lease() {
 		return Marked{ID: e.ID, NotCalled: true}
 	}
-	ctx, cancel := context.WithTimeout(p.calls, p.cfg.Settings.CallTimeout)
+	ctx, cancel := p.call(e.ID)
 	defer cancel()
 	err := p.accounts[string(e.Lane)].Capabilities.Sweep.Ack(ctx, e.Answer)
+	if unpaid(err) {
+		return Marked{ID: e.ID, NotCalled: true}
+	}
 	if err != nil {
 		p.cfg.Log.Warn("sweep entry not marked", "lane", e.Lane, "error", err)
 	}

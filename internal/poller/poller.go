@@ -64,7 +64,8 @@ type Poller struct {
 	offset  time.Duration
 
 	session Session
-	calls   context.Context // ends when a drain is over
+	wishes  map[OpID][]chan bool // of calls for one more request
+	calls   context.Context      // ends when a drain is over
 	kick    chan struct{}
 	fatal   chan error
 	work    sync.WaitGroup
@@ -83,7 +84,7 @@ func New(cfg Config) *Poller {
 	if cfg.Metrics != nil {
 		obs = cfg.Metrics
 	}
-	p := &Poller{cfg: cfg, accounts: map[string]Account{}, core: NewCore(cfg.Settings, cfg.Accounts, cfg.Rand, obs),
+	p := &Poller{cfg: cfg, accounts: map[string]Account{}, wishes: map[OpID][]chan bool{}, core: NewCore(cfg.Settings, cfg.Accounts, cfg.Rand, obs),
 		changed: make(chan struct{}), kick: make(chan struct{}, 1), fatal: make(chan error, 1)}
 	for _, a := range cfg.Accounts {
 		p.accounts[string(a.Lane())] = a
@@ -195,6 +196,10 @@ func (p *Poller) step(in ...Input) {
 		return
 	}
 	for _, e := range effects {
+		if g, ok := e.(Grant); ok {
+			p.granted(g)
+			continue
+		}
 		p.work.Go(func() { p.step(p.perform(e)) })
 	}
 	select {

@@ -99,6 +99,9 @@ type world struct {
 	onResult func(poller.Publish) []poller.Input // what the reconciler writes back
 
 	calls     []call
+	asked     map[poller.OpID]poller.Ask
+	grants    []poller.Grant
+	extra     []call // granted requests beyond those of calls
 	published []events.StatusCheck
 	attempts  int // publications tried
 	saved     []events.LaneState
@@ -108,7 +111,7 @@ type world struct {
 }
 
 func newWorld(t failer, s poller.Settings, accounts ...poller.Account) *world {
-	w := &world{t: t, now: epoch, latency: 50 * time.Millisecond}
+	w := &world{t: t, now: epoch, latency: 50 * time.Millisecond, asked: map[poller.OpID]poller.Ask{}}
 	if s.Partitions == 0 {
 		s.Partitions = 1
 	}
@@ -143,8 +146,14 @@ func (w *world) do(e poller.Effect) {
 			return
 		}
 		w.calls = append(w.calls, call{w.now, done, e})
+		w.asked[e.ID] = e
 		a, err := w.answer(e)
 		w.in(w.latency, poller.Answered{ID: e.ID, Answer: a, Err: err})
+	case poller.Grant:
+		w.grants = append(w.grants, e)
+		if e.OK { // one more request of a call that was made
+			w.extra = append(w.extra, call{at: w.now, ask: w.asked[e.ID]})
+		}
 	case poller.ReadPage:
 		w.pages = append(w.pages, call{at: w.now, done: done})
 		p, err := w.page(e)

@@ -23,12 +23,16 @@ const MaxBody = 1 << 20
 
 // Do makes one request and reads its answer, at most maxBody bytes (0, or more
 // than MaxBody, is MaxBody). op names the call in errors. Any status is a
-// success here: see StatusError. The error is always a *providers.CallError;
+// success here: see StatusError. Where the caller has a budget (providers.Spend)
+// the request waits for its place in it, or is not made. The error is always a *providers.CallError;
 // when ctx itself ended, errors.Is finds its error too, and the failure is the
 // caller's doing, not the provider's.
 func Do(ctx context.Context, client *http.Client, op string, req *http.Request, maxBody int64) (status int, header http.Header, body []byte, err error) {
 	if client == nil {
 		return 0, nil, nil, &providers.CallError{Outcome: events.OutcomeRejected, Op: op, Err: errors.New("no HTTP client")}
+	}
+	if err := providers.Spend(ctx); err != nil {
+		return 0, nil, nil, &providers.CallError{Outcome: events.OutcomeRateLimited, Op: op, Err: providers.ErrBudget}
 	}
 	if maxBody <= 0 || maxBody > MaxBody {
 		maxBody = MaxBody

@@ -359,3 +359,49 @@ func TestRetry_cancelled(t *testing.T) {
 		}
 	})
 }
+
+func TestDo_spend(t *testing.T) {
+	hits := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		hits++
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer srv.Close()
+	client := httpx.New(httpx.Options{AllowInsecure: true})
+	for _, tc := range []struct {
+		name    string
+		tokens  int
+		want    int // requests on the wire
+		outcome events.Outcome
+		unpaid  bool
+	}{
+		{"enough", 3, 3, events.OutcomeProvider, false},
+		{"for one retry", 2, 2, events.OutcomeProvider, false},
+		{"for the call alone", 1, 1, events.OutcomeProvider, false},
+		{"for nothing", 0, 0, events.OutcomeRateLimited, true},
+	} {
+		hits = 0
+		tokens := tc.tokens
+		ctx := providers.WithSpend(t.Context(), func(context.Context) error {
+			if tokens--; tokens < 0 {
+				return errors.New("empty")
+			}
+			return nil
+		})
+		err := httpx.Retry(ctx, func(ctx context.Context) error {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
+			if err != nil {
+				return err
+			}
+			status, header, _, err := httpx.Do(ctx, client, "acme order status", req, 0)
+			if err != nil {
+				return err
+			}
+			return httpx.StatusError("acme order status", status, header, time.Now())
+		})
+		check(t, err, tc.outcome)
+		if hits != tc.want || errors.Is(err, providers.ErrBudget) != tc.unpaid {
+			t.Errorf("%s: %d requests, %v; want %d", tc.name, hits, err, tc.want)
+		}
+	}
+}

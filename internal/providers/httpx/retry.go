@@ -22,9 +22,10 @@ const (
 // Retry makes an idempotent GET up to three times, with jittered pauses of
 // about 200 ms and 400 ms, and returns the last attempt's error. Only what a
 // second try can mend is retried: no connection, and 502, 503, 504 without a
-// Retry-After. A Retry-After is the schedule's to respect. Never use it for a
-// call that changes something or burns a nonce. Each attempt must build, and
-// sign, its own request.
+// Retry-After, which is the schedule's to respect. Each attempt asks
+// providers.Spend before its request; where that refuses, the failure before it
+// stands. Never use it for a call that changes something or burns a nonce. Each
+// attempt must build, and sign, its own request.
 func Retry(ctx context.Context, call func(context.Context) error) error {
 	pause := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(200*time.Millisecond),
@@ -34,7 +35,11 @@ func Retry(ctx context.Context, call func(context.Context) error) error {
 	)
 	var last error
 	err := backoff.Retry(func() error {
-		last = call(ctx)
+		err := call(ctx)
+		if last != nil && errors.Is(err, providers.ErrBudget) {
+			return backoff.Permanent(last) // there is no budget to try again: the failure stands
+		}
+		last = err
 		if last != nil && !retryable(last) {
 			return backoff.Permanent(last)
 		}

@@ -45,6 +45,10 @@ fuzz: ## every fuzz target for FUZZTIME (10s; nightly 30m)
 	  done; \
 	done
 
+.PHONY: mutants
+mutants: ## breaks the code on purpose; every mutant must fail a test
+	scripts/mutants
+
 cover: ## statement coverage by function, lowest first
 	$(GO) test -coverprofile=coverage.out -coverpkg=./internal/... $(PKG)
 	$(GO) tool cover -func=coverage.out | sort -k3 -n | head -40

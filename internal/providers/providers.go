@@ -167,10 +167,10 @@ type Capabilities struct {
 	CallbackByGET bool
 	// AnyMedia is true where the document does not name the content type of a
 	// signed delivery: the parser judges the body alone.
-	AnyMedia bool
-	Orders        Checker
-	Customers     Checker
-	Sweep         Sweeper
+	AnyMedia  bool
+	Orders    Checker
+	Customers Checker
+	Sweep     Sweeper
 	// SweepAcks is true where Sweep.Ack makes a call. Where it is false the
 	// poller spends neither a turn nor budget on it.
 	SweepAcks bool

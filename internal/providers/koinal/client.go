@@ -159,14 +159,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	if err != nil {
 		return nil, errors.New("request cannot be built") // err quotes the URL
 	}
-	reference := r.reference
-	if reference == "" {
-		reference = c.reference
-	}
-	if !SafeReference(reference) {
-		return nil, errors.New("customer_reference begins or ends with a digit")
-	}
-	token, err := AuthToken(c.merchantCode, reference, c.timestamp(), c.secret)
+	token, err := c.Token(r.reference)
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +172,18 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 		req.Header.Set(c.fields.name("token_header"), r.quote.Reveal())
 	}
 	return req, nil
+}
+
+// Token is the authorization hash of this moment, as each call sends it, for a
+// customer reference, "" for the account's. See AuthToken.
+func (c *Client) Token(reference string) (providers.Secret, error) {
+	if reference == "" {
+		reference = c.reference
+	}
+	if !SafeReference(reference) {
+		return "", errors.New("customer_reference begins or ends with a digit")
+	}
+	return AuthToken(c.merchantCode, reference, c.timestamp(), c.secret)
 }
 
 func (c *Client) timestamp() string {

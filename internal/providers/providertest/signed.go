@@ -40,6 +40,7 @@ func runSigned(t *testing.T, p providers.Provider, s Signed) {
 	t.Run("accounts are apart", r.accounts)
 	t.Run("empty keys", r.emptyKeys)
 	t.Run("without API credentials", r.withoutAPI)
+	t.Run("debugger", r.debugger)
 	t.Run("concurrent", r.concurrent)
 }
 

@@ -27,6 +27,7 @@ var (
 // verifier checks a configured signature over the bytes of the body.
 type verifier struct {
 	algorithm string
+	encoding  string
 	header    string // canonical
 	prefix    string
 	decode    func(string) ([]byte, bool)
@@ -38,7 +39,7 @@ type verifier struct {
 // signature under it is anybody's.
 func newVerifier(w providers.Webhook) (*verifier, error) {
 	v := &verifier{
-		algorithm: w.Algorithm, header: textproto.CanonicalMIMEHeaderKey(orDefault(w.Header, defaultHeader)), prefix: w.Prefix,
+		algorithm: w.Algorithm, encoding: orDefault(w.Encoding, "hex"), header: textproto.CanonicalMIMEHeaderKey(orDefault(w.Header, defaultHeader)), prefix: w.Prefix,
 		decode: encodings[orDefault(w.Encoding, "hex")], hash: algorithms[w.Algorithm],
 	}
 	for _, s := range w.Secrets {

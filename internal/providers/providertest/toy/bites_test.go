@@ -122,6 +122,25 @@ func (f flawed) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 	return w, err
 }
 
+func (f flawed) debug() (providers.WebhookDebugger, bool) {
+	d, ok := f.parser.(providers.WebhookDebugger)
+	return d, ok
+}
+
+func (f flawed) SignWebhook(body []byte, at events.Millis) (map[string][]string, error) {
+	if d, ok := f.debug(); ok {
+		return d.SignWebhook(body, at)
+	}
+	return nil, errLeak
+}
+
+func (f flawed) ExplainWebhook(d providers.Delivery, path string) []providers.Step {
+	if dbg, ok := f.debug(); ok {
+		return dbg.ExplainWebhook(d, path)
+	}
+	return nil
+}
+
 func (f flawed) Check(ctx context.Context, q providers.Question) (providers.Answer, error) {
 	a, err := f.checker.Check(ctx, q)
 	if f.check != nil {

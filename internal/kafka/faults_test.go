@@ -1,0 +1,148 @@
+package kafka_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Tests for single rows of docs/faults.md that no other test shows.
+
+// lossy is a network that loses the answers to a kind of request after the
+// broker has done what was asked.
+type lossy struct {
+	key  int16
+	left atomic.Int32 // answers to lose
+	lost atomic.Int32
+}
+
+func (l *lossy) dial(ctx context.Context, network, host string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, host)
+	if err != nil {
+		return nil, err
+	}
+	return &lossyConn{Conn: c, l: l}, nil
+}
+
+type lossyConn struct {
+	net.Conn
+	l     *lossy
+	armed atomic.Bool
+}
+
+// Write sees whole requests: length, then the key.
+func (c *lossyConn) Write(p []byte) (int, error) {
+	if len(p) > 6 && int16(binary.BigEndian.Uint16(p[4:])) == c.l.key && c.l.left.Add(-1) >= 0 {
+		c.armed.Store(true)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *lossyConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.armed.Load() { // the answer was made, so the deed is done
+		c.l.lost.Add(1)
+		_ = c.Conn.Close()
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// K3, K28: the broker does what it was asked and its answer is lost. Whatever
+// Commit says then is true, and in the end the batch is there once.
+func TestTxnGroup_Commit_answerLost(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		key    kmsg.Key
+		losses int32
+	}{{"end", kmsg.EndTxn, 1}, {"end, twice", kmsg.EndTxn, 2}, {"produce", kmsg.Produce, 1}, {"offsets", kmsg.TxnOffsetCommit, 1}} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			cfg, _ := start(t, 1, "a", "b", "out")
+			put(t, cfg, "a", 0, "1", "2")
+			l := &lossy{key: int16(tc.key)}
+			through := cfg
+			through.Dialer = l.dial
+			g := openTxn(t, through, txnOptions("0"), newTable(t))
+			l.left.Store(tc.losses)
+			visible := 0
+			for visible < 2 {
+				rs := pollN(t, g.Poll, 1)
+				ok, err := g.Commit(context15(t), copies(rs))
+				now := len(values(t, cfg, "out", 0, true))
+				if err == nil && ok != (now > visible) {
+					t.Fatalf("Commit = %v with %d copies before and %d after", ok, visible, now)
+				}
+				visible = now
+				if err != nil { // unknown: a new session finds out
+					g.Close()
+					g = openTxn(t, cfg, txnOptions("0"), newTable(t))
+				}
+			}
+			if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"1", "2"}) || l.lost.Load() != tc.losses {
+				t.Errorf("%d answers lost, copies = %q; want %d, and each once", l.lost.Load(), got, tc.losses)
+			}
+		})
+	}
+}
+
+// mortalConn breaks right behind one of its first requests: whether the broker
+// got that one, only the broker knows.
+type mortalConn struct {
+	net.Conn
+	left atomic.Int32
+	died *atomic.Int32
+}
+
+func (c *mortalConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if c.left.Add(-1) == 0 {
+		c.died.Add(1)
+		_ = c.Conn.Close()
+	}
+	return n, err
+}
+
+// K28: no connection lives for more than some requests; the copies are whole
+// and single all the same.
+func TestTxnGroup_connectionsThatDie(t *testing.T) {
+	cfg, _ := start(t, 2, "a", "b", "out")
+	var died atomic.Int32
+	mortal := cfg
+	mortal.Dialer = func(ctx context.Context, network, host string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, host)
+		if err != nil {
+			return nil, err
+		}
+		m := &mortalConn{Conn: c, died: &died}
+		m.left.Store(5 + rand.Int32N(8))
+		return m, nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- survive(ctx, mortal, "1") }()
+	var want, got []string
+	for died.Load() < 10 {
+		want = append(want, fmt.Sprintf("%04d", len(want)))
+		put(t, cfg, []string{"a", "b"}[len(want)%2], int32(len(want)/2%2), want[len(want)-1])
+		eventually(t, "the copy", func() bool {
+			got = append(values(t, cfg, "out", 0, true), values(t, cfg, "out", 1, true)...)
+			return len(got) >= len(want)
+		})
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("%d connections died; copies = %q, want each of %d once", died.Load(), got, len(want))
+	}
+}

@@ -12,7 +12,7 @@ func (l *lane) due(now time.Time) {
 	for t := l.timers.first(); t != nil && t.timerAt <= at; t = l.timers.first() {
 		l.timers.remove(t.timerPos)
 		if t.held {
-			t.held = false
+			l.setHeld(t, false)
 			t.reasks++
 		}
 		l.enqueue(t, l.classify(t, at), at)
@@ -189,6 +189,7 @@ func (l *lane) start(now time.Time, turn turn) bool {
 	l.freshLate = turn != turnFresh && l.has(classFresh)
 	l.sweep.hadTurn = turn == turnSweep
 	l.budget.main.take(now)
+	l.requests.add(now, 1)
 	l.breaker.started()
 	l.inFlight++
 	if turn == turnSweep {

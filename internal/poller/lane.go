@@ -26,6 +26,7 @@ type lane struct {
 	tasks   map[string]*task
 	timers  queue
 	ready   [classes]queue
+	held    int // answered tasks that wait for the reconciler
 	unknown int // tasks of ids that only a hint named
 	refused refusals
 
@@ -51,6 +52,7 @@ type lane struct {
 	saveFails  int
 	saveAt     time.Time // not before
 	savedRate  time.Time
+	requests   meter
 	lastOK     events.Millis // start of the last acknowledged answer that was OK
 	droppedIDs int64
 }
@@ -137,7 +139,7 @@ func (l *lane) schedule(now time.Time, ct events.CheckTask) {
 			l.unknown++
 		}
 	} else {
-		l.unknown += unknowns(ct) - unknowns(t.CheckTask)
+		l.unknown += unit(!ct.Known) - unit(!t.Known)
 	}
 	regular := ct.DueAt.Add(l.c.cfg.HintPatience)
 	if t.Key.Valid() && t.Cause != events.CauseHint && t.DueAt != 0 && !t.answered() {
@@ -157,13 +159,6 @@ func (l *lane) schedule(now time.Time, ct events.CheckTask) {
 	}
 }
 
-func unknowns(ct events.CheckTask) int {
-	if ct.Known {
-		return 0
-	}
-	return 1
-}
-
 // arm makes a task wait for its time.
 func (l *lane) arm(now time.Time, t *task) {
 	l.disarm(t)
@@ -171,7 +166,8 @@ func (l *lane) arm(now time.Time, t *task) {
 		l.hold(now, t)
 		return
 	}
-	t.held, t.reasks = false, 0
+	l.setHeld(t, false)
+	t.reasks = 0
 	l.timer(t, t.DueAt)
 }
 
@@ -180,8 +176,22 @@ func (l *lane) arm(now time.Time, t *task) {
 func (l *lane) hold(now time.Time, t *task) {
 	l.disarm(t)
 	wait := backoff(l.c.cfg.ReaskAfter, t.reasks, time.Hour)
-	t.held = true
+	l.setHeld(t, true)
 	l.timer(t, events.At(now.Add(wait+l.c.jitter(wait, 0.1))))
+}
+
+func (l *lane) setHeld(t *task, held bool) {
+	if t.held != held {
+		t.held = held
+		l.held += 2*unit(held) - 1
+	}
+}
+
+func unit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (l *lane) timer(t *task, at events.Millis) {
@@ -222,6 +232,7 @@ func (l *lane) unschedule(key string) {
 
 func (l *lane) remove(t *task) {
 	l.disarm(t)
-	l.unknown -= unknowns(t.CheckTask)
+	l.setHeld(t, false)
+	l.unknown -= unit(!t.Known)
 	delete(l.tasks, t.key)
 }

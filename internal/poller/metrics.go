@@ -106,12 +106,13 @@ var laneGauges = []struct {
 	{laneGauge("due", "Tasks that could be asked now."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.Due) }},
 	{laneGauge("overdue", "Tasks due for more than a minute."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.Overdue) }},
 	{laneGauge("held", "Answered tasks that wait for the reconciler."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.Held) }},
+	{laneGauge("refused_hints", "Ids that only a hint named, left aside and not yet answered."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.Refused) }},
 	{laneGauge("parked", "Tasks that cannot be asked: no such account or call is configured."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.Parked) }},
 	{laneGauge("in_flight", "Calls at the provider."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.InFlight) }},
 	{laneGauge("unpublished", "Answers that Kafka has not acknowledged."), func(s LaneSnapshot, _ time.Time) float64 { return float64(s.Unpublished) }},
 	{laneGauge("budget_calls_per_second", "The rate as learned from the provider's refusals."), func(s LaneSnapshot, _ time.Time) float64 { return s.Rate }},
 	{laneGauge("breaker_open", "0 closed, 0.5 half-open, 1 open."), func(s LaneSnapshot, _ time.Time) float64 { return breakerValue(s.Breaker) }},
-	{laneGauge("nonce_alarm", "1 when a fresh nonce was refused too: credentials, or another user of the key."), func(s LaneSnapshot, _ time.Time) float64 { return boolValue(s.NonceAlarm) }},
+	{laneGauge("nonce_alarm", "1 when a fresh nonce was refused too: credentials, or another user of the key."), func(s LaneSnapshot, _ time.Time) float64 { return float64(unit(s.NonceAlarm)) }},
 	{laneGauge("retry_after_seconds", "How long the provider still asked not to be called."), func(s LaneSnapshot, now time.Time) float64 {
 		return max(s.RetryAfter.Sub(events.At(now)), 0).Seconds()
 	}},
@@ -133,13 +134,6 @@ func breakerValue(word string) float64 {
 	return 0
 }
 
-func boolValue(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, l := range laneGauges {
@@ -150,7 +144,10 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	now := g.p.cfg.Now()
-	for _, s := range g.p.Snapshot() {
+	g.p.mu.Lock()
+	lanes := g.p.core.gauges(now)
+	g.p.mu.Unlock()
+	for _, s := range lanes {
 		for _, l := range laneGauges {
 			ch <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, l.value(s, now), string(s.Lane))
 		}

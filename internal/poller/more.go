@@ -44,6 +44,7 @@ func (l *lane) grant(now time.Time, w *waker) {
 			l.waiting = append(l.waiting, o)
 		default:
 			l.budget.main.take(now)
+			l.requests.add(now, 1)
 			if hint {
 				l.budget.hint.take(now)
 			}

@@ -157,3 +157,12 @@ func (q *queue) down(i int) {
 		i = child
 	}
 }
+
+// before counts the tasks below position i, itself included, whose time is
+// earlier than at: in a heap none of them stands below a later one.
+func (q *queue) before(at events.Millis, i int) int {
+	if i >= len(q.tasks) || q.at(q.tasks[i]) >= at {
+		return 0
+	}
+	return 1 + q.before(at, 2*i+1) + q.before(at, 2*i+2)
+}

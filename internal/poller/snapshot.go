@@ -31,9 +31,12 @@ type LaneSnapshot struct {
 	Unpublished int  `json:"unpublished"` // answers that Kafka has not acknowledged
 	Paused      bool `json:"paused"`      // by a failed publication
 
-	Rate           float64       `json:"rate"`
+	Rate           float64       `json:"rate"` // requests a second, as learned
 	ConfiguredRate float64       `json:"configured_rate"`
+	HintRate       float64       `json:"hint_rate"`   // of Rate, at most
+	LastMinute     int           `json:"last_minute"` // requests
 	Breaker        string        `json:"breaker"`
+	OpenUntil      events.Millis `json:"open_until"` // of an open breaker
 	RetryAfter     events.Millis `json:"retry_after"`
 	NonceAlarm     bool          `json:"nonce_alarm"`
 	NonceLast      int64         `json:"nonce_last"`
@@ -44,10 +47,27 @@ type LaneSnapshot struct {
 	LastOK     events.Millis `json:"last_ok"` // start of the newest acknowledged answer
 	SweepAt    events.Millis `json:"sweep_at"`
 	SweepFails int           `json:"sweep_fails"`
+
+	// Of a sample of the known subjects that are not settled: how long ago they
+	// were last asked about, in milliseconds. Those that this owner of the lane
+	// has not asked yet have no age that it could know.
+	AgesSampled int   `json:"ages_sampled"`
+	AgesUnasked int   `json:"ages_unasked"`
+	AgeP50      int64 `json:"age_p50_ms"`
+	AgeP99      int64 `json:"age_p99_ms"`
 }
 
 // Snapshot describes the owned lanes, by name.
 func (c *Core) Snapshot(now time.Time) []LaneSnapshot {
+	out := c.gauges(now)
+	for i, l := range c.order {
+		l.ages(&out[i], events.At(now))
+	}
+	return out
+}
+
+// gauges is Snapshot without the ages: what a scrape may ask every few seconds.
+func (c *Core) gauges(now time.Time) []LaneSnapshot {
 	out := make([]LaneSnapshot, 0, len(c.order))
 	for _, l := range c.order {
 		out = append(out, l.snapshot(now))
@@ -61,6 +81,7 @@ func (l *lane) snapshot(now time.Time) LaneSnapshot {
 		Tasks: len(l.tasks), Parked: l.ready[classParked].len(), Unknown: l.unknown, Dropped: l.droppedIDs, Refused: l.refused.len(),
 		InFlight: l.inFlight, Unpublished: len(l.publications), Paused: l.publishFails(),
 		Rate: l.budget.learned, ConfiguredRate: l.budget.configured, Breaker: l.breaker.state.String(),
+		HintRate: l.budget.learned * l.budget.hintShare, LastMinute: l.requests.sum(now), Held: l.held,
 		NonceAlarm: l.alarm, NonceLast: l.nonces.last, NonceReserved: l.nonces.reserved,
 		LastOK: l.lastOK, SweepFails: l.sweep.fails,
 	}
@@ -74,10 +95,8 @@ func (l *lane) snapshot(now time.Time) LaneSnapshot {
 	for class := classRetry; class <= classOld; class++ {
 		l.countDue(&s, class, at)
 	}
-	for _, t := range l.tasks {
-		if t.held {
-			s.Held++
-		}
+	if l.breaker.state == breakerOpen {
+		s.OpenUntil = events.At(l.breaker.openUntil)
 	}
 	if t := l.timers.first(); t != nil {
 		s.NextDue = t.timerAt
@@ -88,11 +107,7 @@ func (l *lane) snapshot(now time.Time) LaneSnapshot {
 func (l *lane) countDue(s *LaneSnapshot, class class, at events.Millis) {
 	q := &l.ready[class]
 	s.Due += q.len()
-	for _, t := range q.tasks {
-		if at.Sub(t.DueAt) > overdueAfter {
-			s.Overdue++
-		}
-	}
+	s.Overdue += q.before(at-events.Millis(overdueAfter/time.Millisecond), 0)
 	if t := q.first(); t != nil && (s.OldestDue == 0 || t.DueAt < s.OldestDue) {
 		s.OldestDue = t.DueAt
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"rampstream/internal/app"
-	"rampstream/internal/codec"
 	"rampstream/internal/config"
 	"rampstream/internal/inspect"
 	"rampstream/internal/kafka"
@@ -65,7 +64,7 @@ func openReading(_ context.Context, cfg config.Config) (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
-	cd, err := codec.New(nil, reg)
+	cd, err := app.OpenReader(reg)
 	if err != nil {
 		return reading{}, err
 	}

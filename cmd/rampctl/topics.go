@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -107,20 +108,17 @@ func (c *cli) schemas() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			bad := 0
+			var bad []error
 			for _, s := range app.Subjects(cfg.Topics.Names()) {
 				id, err := reg.Lookup(cmd.Context(), s.Name, schemas.Text(s.Schema))
 				if err != nil {
-					bad++
+					bad = append(bad, fmt.Errorf("%s: %w", s.Name, err))
 					fmt.Fprintf(c.out, "%s: %v\n", s.Name, err)
 					continue
 				}
 				fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
 			}
-			if bad > 0 {
-				return fmt.Errorf("%d schemas are not registered: %w", bad, stream.ErrRefused)
-			}
-			return nil
+			return errors.Join(bad...)
 		}}
 	cmd.AddCommand(register, check)
 	return cmd

@@ -42,6 +42,9 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 	}
 	defer func() { _ = admin.Close() }()
 
+	if err := p.partitions(ctx, "rampstream-ingest"); err != nil {
+		return err
+	}
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err

@@ -22,6 +22,9 @@ import (
 //	check-schedule --> Group --> poller.Poller --> providers
 //	lane-state     <-------------'    '--> Producer --> status-check
 func (p Program) Poller(ctx context.Context) (err error) {
+	if err := p.partitions(ctx, "rampstream-poller"); err != nil {
+		return err
+	}
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err

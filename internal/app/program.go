@@ -121,6 +121,14 @@ func (p Program) codec(ctx context.Context) (*codec.Codec, error) {
 	return OpenCodec(ctx, p.Config, reg)
 }
 
+// partitions refuses a topics.partitions that is not what the topics have.
+func (p Program) partitions(ctx context.Context, client string) error {
+	t := p.Config.Topics.Names()
+	cfg := p.kafka(client)
+	cfg.Registerer = nil // a short-lived client: its metrics would collide
+	return kafka.CheckPartitions(ctx, cfg, append(t.CoPartitioned(), t.CheckSchedule, t.LaneState), p.Config.Topics.Partitions)
+}
+
 func (p Program) started(public, admin string) {
 	if p.Started != nil {
 		p.Started(public, admin)

@@ -18,6 +18,9 @@ import (
 //	webhook, intent, status-check --> TxnGroup --> reconciler.Loop
 //	order-state, ... <-- one transaction a batch ------'
 func (p Program) Reconciler(ctx context.Context) error {
+	if err := p.partitions(ctx, "rampstream-reconciler"); err != nil {
+		return err
+	}
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err

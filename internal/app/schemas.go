@@ -55,7 +55,23 @@ func OpenCodec(ctx context.Context, cfg config.Config, reg *kafka.Registry) (*co
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	return codec.New(ids, reg)
+	return codec.New(ids, resolver{reg})
+}
+
+// OpenReader is a codec that only reads, whoever wrote.
+func OpenReader(reg *kafka.Registry) (*codec.Codec, error) { return codec.New(nil, resolver{reg}) }
+
+// resolver tells the codec apart what the registry does not have and what it
+// cannot say.
+type resolver struct{ reg *kafka.Registry }
+
+// SchemaByID implements codec.Resolver.
+func (r resolver) SchemaByID(ctx context.Context, id int) (string, error) {
+	text, err := r.reg.SchemaByID(ctx, id)
+	if errors.Is(err, kafka.ErrNoSchema) {
+		return "", fmt.Errorf("%w: %w", codec.ErrUnknownSchema, err)
+	}
+	return text, err
 }
 
 // RegisterSchemas registers every schema with its compatibility level.

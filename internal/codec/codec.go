@@ -26,6 +26,10 @@ var (
 	// ErrSchemaUnavailable: the writer's schema could not be fetched. Nothing
 	// is known about the bytes; wait and try again.
 	ErrSchemaUnavailable = errors.New("schema unavailable")
+	// ErrUnknownSchema: the registry answers, and has no schema of the id. It may
+	// lag behind a producer, so a while later the answer may differ; after that
+	// nobody can read the bytes. A Resolver says so by wrapping it.
+	ErrUnknownSchema = errors.New("no such schema")
 	// ErrNoID: the record has no schema id to be written with.
 	ErrNoID = errors.New("no schema id for this record")
 	// ErrInvalid: the value must not be written, because the contract forbids

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/avro"
@@ -84,6 +85,9 @@ func (c *Codec) fetch(ctx context.Context, id int, f *flight) (*writer, error) {
 	if err != nil {
 		f.gaveUp = ctx.Err() != nil
 		f.err = fmt.Errorf("schema id %d: %w: %w", id, err, ErrSchemaUnavailable)
+		if errors.Is(err, ErrUnknownSchema) {
+			f.err = fmt.Errorf("schema id %d: %w", id, ErrUnknownSchema)
+		}
 	} else {
 		f.w = newWriter(text)
 		c.writers.Store(id, f.w)

@@ -108,9 +108,15 @@ func (r *Registry) Register(ctx context.Context, subject, schema, compatibility 
 	return id, nil
 }
 
-// SchemaByID gives the text of a schema. An unknown id is ErrRefused.
+// ErrNoSchema: the registry has no schema of that id.
+var ErrNoSchema = errors.New("no such schema in the registry")
+
+// SchemaByID gives the text of a schema. An unknown id is ErrNoSchema.
 func (r *Registry) SchemaByID(ctx context.Context, id int) (string, error) {
 	s, err := r.cl.SchemaByID(ctx, id)
+	if status(err) == http.StatusNotFound {
+		return "", fmt.Errorf("schema %d: %w", id, ErrNoSchema)
+	}
 	if err != nil {
 		return "", registryError(fmt.Sprintf("schema %d", id), err)
 	}

@@ -69,8 +69,8 @@ func TestRegistry(t *testing.T) {
 	if text, err := r.SchemaByID(ctx, id2); err != nil || text != schemaV2 {
 		t.Errorf("SchemaByID = %q, %v", text, err)
 	}
-	if _, err := r.SchemaByID(ctx, 999); !errors.Is(err, stream.ErrRefused) {
-		t.Errorf("SchemaByID of an unknown id = %v, want ErrRefused", err)
+	if _, err := r.SchemaByID(ctx, 999); !errors.Is(err, kafka.ErrNoSchema) {
+		t.Errorf("SchemaByID of an unknown id = %v, want ErrNoSchema", err)
 	}
 	if _, err := r.Register(ctx, subject, schemaV1, "SOMETIMES"); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("Register with an unknown level = %v, want ErrRefused", err)

@@ -273,3 +273,28 @@ func CheckTopics(ctx context.Context, cfg Config, specs []TopicSpec) ([]string, 
 	}
 	return problems, nil
 }
+
+// CheckPartitions compares what topics have with the configured count: keys are
+// placed by it, so a program that believes another count would look for records
+// where they are not. A difference, or a topic that is missing, is ErrRefused.
+func CheckPartitions(ctx context.Context, cfg Config, topics []string, want int32) error {
+	return withAdmin(cfg, func(adm *kadm.Client) error {
+		md, err := adm.Metadata(ctx, topics...)
+		if err != nil {
+			return wrap("look up topics", err)
+		}
+		for _, name := range topics {
+			t, ok := md.Topics[name]
+			if !ok {
+				t.Err = kerr.UnknownTopicOrPartition
+			}
+			if t.Err != nil {
+				return topicError(name, t.Err)
+			}
+			if n := len(t.Partitions); n != int(want) {
+				return fmt.Errorf("topic %s has %d partitions, topics.partitions says %d: set topics.partitions to what the topics have: %w", name, n, want, stream.ErrRefused)
+			}
+		}
+		return nil
+	})
+}

@@ -96,6 +96,13 @@ func (r Rules) LaneVersion(l events.Lane) string {
 	return r.version
 }
 
+// Configured reports whether the rules know a lane. A state of one that they do
+// not know must not be viewed: every word of it would be unknown.
+func (r Rules) Configured(l events.Lane) bool {
+	_, ok := r.lanes[l]
+	return ok
+}
+
 // Vocabulary is the table of a lane; the zero Vocabulary, to which every word
 // is unknown, for a lane that is not configured.
 func (r Rules) Vocabulary(l events.Lane) events.Vocabulary { return r.lanes[l].vocabulary }

@@ -20,6 +20,8 @@ const (
 	ClassPanic          = "PANIC"
 	ClassTooLarge       = "TOO_LARGE"  // an output of it exceeds what a topic allows
 	ClassUnwritable     = "UNWRITABLE" // an output of it would break the contract
+	// ClassUnknownSchema: the registry does not have the schema of the value.
+	ClassUnknownSchema = "UNKNOWN_SCHEMA"
 )
 
 // observation is one decoded input record.
@@ -48,11 +50,13 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r stream.Record) error {
 	}
 	o.next[r.Topic] = max(done, r.Offset+1)
 
-	obs, class, err := e.read(ctx, r)
-	if errors.Is(err, codec.ErrSchemaUnavailable) || errors.Is(err, context.Canceled) {
+	obs, class, err := e.tryRead(ctx, r)
+	switch {
+	case errors.Is(err, codec.ErrUnknownSchema):
+		return &unknownSchema{where(r), err}
+	case errors.Is(err, codec.ErrSchemaUnavailable), errors.Is(err, context.Canceled):
 		return err
-	}
-	if err == nil {
+	case err == nil:
 		if class, err = e.tryJoin(ctx, b, p, obs, r); err == nil {
 			return nil
 		}
@@ -64,13 +68,50 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r stream.Record) error {
 	return nil
 }
 
+func where(r stream.Record) coordinate { return coordinate{r.Topic, r.Partition, r.Offset} }
+
+// unknownSchema is a record whose schema the registry does not have.
+type unknownSchema struct {
+	at  coordinate
+	err error
+}
+
+func (u *unknownSchema) Error() string {
+	return fmt.Sprintf("%s-%d offset %d: %v", u.at.topic, u.at.partition, u.at.offset, u.err)
+}
+func (u *unknownSchema) Unwrap() error { return u.err }
+
+// SetAsideUnknown makes the record behind err, which has a schema that the
+// registry does not have, a dead letter of the next step. It reports false when
+// err is something else.
+func (e *Engine) SetAsideUnknown(err error) bool {
+	var u *unknownSchema
+	if !errors.As(err, &u) {
+		return false
+	}
+	e.poison[u.at] = ClassUnknownSchema
+	return true
+}
+
+// tryRead is read; a panic in it sets the record aside.
+func (e *Engine) tryRead(ctx context.Context, r stream.Record) (obs observation, class string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			obs, class, err = observation{}, ClassPanic, errors.New("reading panicked")
+		}
+	}()
+	return e.read(ctx, r)
+}
+
 // read decodes a record and checks that it stands where it should.
 func (e *Engine) read(ctx context.Context, r stream.Record) (obs observation, class string, err error) {
-	if class, ok := e.poison[coordinate{r.Topic, r.Partition, r.Offset}]; ok {
+	if class, ok := e.poison[where(r)]; ok {
 		return observation{}, class, errors.New("an output of this record was refused")
 	}
 	obs, err = e.decode(ctx, r)
 	switch {
+	case errors.Is(err, codec.ErrUnknownSchema), errors.Is(err, codec.ErrSchemaUnavailable):
+		return observation{}, "", err
 	case errors.Is(err, codec.ErrWrongRecord):
 		return observation{}, ClassWrongRecord, err
 	case err != nil:
@@ -129,7 +170,10 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observ
 	if err != nil {
 		return "", err
 	}
-	t.at, t.cause = r.TimestampMs, coordinate{r.Topic, r.Partition, r.Offset}
+	t.at = r.TimestampMs
+	if t.cause.topic == "" {
+		t.cause = where(r)
+	}
 	admitted := e.hints(b, p, t, obs)
 	verdict := "known"
 	switch {
@@ -190,18 +234,60 @@ func (t *touched) lastAsked() events.Millis {
 
 // change views new evidence and writes a transition if the status moved.
 func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs observation, r stream.Record) error {
+	t.cause = where(r)
+	e.cfg.Observer.Joined(obs.source, "changed")
+	if !e.cfg.Rules.Configured(t.key.Lane()) {
+		t.keep(rows)
+		return nil
+	}
 	st, after := e.cfg.Rules.Assess(t.key, rows)
 	if st.Status == events.StatusUnknown && st.DecidedBy == order.RuleNoKnownStatus {
 		e.cfg.Observer.UnknownStatus(t.key.Provider)
 	}
-	at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	before := t.state
-	t.state, t.after, t.encoded, t.changed = st, after, nil, true
-	if err := e.transition(b, t, before, "evidence", at.Coordinates(), obs.id); err != nil {
-		return err
+	if t.had && t.state.RulesVersion != st.RulesVersion {
+		t.renewAll()
 	}
-	e.cfg.Observer.Joined(obs.source, "changed")
-	return nil
+	before := t.state
+	t.state, t.after, t.encoded, t.changed, t.unviewed = st, after, nil, true, false
+	at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+	return e.transition(b, t, before, "evidence", at.Coordinates(), obs.id)
+}
+
+// versionUnconfigured stands for the rules in a state whose account is not in
+// this configuration.
+const versionUnconfigured = "unconfigured"
+
+// keep takes evidence into a state without viewing it: without the account's
+// table every word is unknown, and a settled order would be announced as
+// UNKNOWN because a line is missing in a file. What is shown stays as it was;
+// when the account is configured again the state is viewed.
+func (t *touched) keep(rows []events.Evidence) {
+	if !t.had && !t.changed {
+		t.state = events.State{Key: t.key, DecidedBy: order.RuleNoKnownStatus}
+	}
+	t.state.Evidence, t.state.RulesVersion = rows, versionUnconfigured
+	for i := range rows {
+		first, last := rows[i].First.At, max(rows[i].First.At, rows[i].Last.At)
+		if t.state.FirstSeenAt == 0 || first < t.state.FirstSeenAt {
+			t.state.FirstSeenAt = first
+		}
+		t.state.LastSeenAt = max(t.state.LastSeenAt, last)
+	}
+	if t.state.Since == 0 {
+		t.state.Since = t.state.FirstSeenAt
+	}
+	t.encoded, t.changed, t.unviewed = nil, true, true
+}
+
+// renewAll has everything that other rules derived written again: their
+// discrepancies are not known any more, beyond the open ones' types, and
+// neither is their schedule.
+func (t *touched) renewAll() {
+	t.renew = make([]events.Discrepancy, 0, len(events.DiscrepancyTypes()))
+	for _, typ := range events.DiscrepancyTypes() {
+		t.renew = append(t.renew, events.Discrepancy{Key: t.key, Type: typ})
+	}
+	t.schedule = true
 }
 
 // transition writes a link of the subject's chain when what is announced
@@ -237,9 +323,14 @@ func (e *Engine) transition(b *Batch, t *touched, before events.State, reason, c
 	return nil
 }
 
+// deadLetter sets a record aside. One that is too large to be written again is
+// kept without its value and headers: where it stands says all that is left.
 func (e *Engine) deadLetter(b *Batch, r stream.Record, class string, err error) {
+	if e.poison[where(r)] == ClassTooLarge {
+		r.Value, r.Headers = nil, nil
+	}
 	// The message names the rule that was broken, never what the record says.
-	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), coordinate{})
+	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), where(r))
 	e.cfg.Observer.DeadLetter(class)
 	e.cfg.Observer.Joined(r.Topic, "dead_letter")
 }

@@ -146,6 +146,7 @@ type touched struct {
 	hint      events.Millis // pending hint, 0 for none
 	asked     events.Millis // latest question answered in the batch, 0 for none
 	changed   bool          // the evidence changed, or the rules
+	unviewed  bool          // the account is not configured: only evidence was taken
 	at        int64         // timestamp of the latest cause
 	cause     coordinate
 }
@@ -232,7 +233,11 @@ func (e *Engine) Accept() {
 		}
 		p.keepHint(key, t)
 	}
-	clear(e.poison)
+	for at := range e.poison {
+		if p := e.parts[at.partition]; p == nil || p.next[at.topic] > at.offset {
+			delete(e.poison, at)
+		}
+	}
 }
 
 // Rollback forgets the overlay: the transaction was aborted.
@@ -247,12 +252,18 @@ func (e *Engine) Reset() {
 
 // Poison marks the input record behind output i of the last batch, which Kafka
 // refuses for ever, so that the next step sets it aside. It reports whether
-// there is such a record. Call it before Rollback.
+// there is such a record. It is false
+// too when the record was marked before and what is left of it is still refused.
+// Call it before Rollback.
 func (e *Engine) Poison(i int, class string) bool {
 	if e.batch == nil || i < 0 || i >= len(e.batch.cause) || e.batch.cause[i].topic == "" {
 		return false
 	}
-	e.poison[e.batch.cause[i]] = class
+	at := e.batch.cause[i]
+	if e.poison[at] == class {
+		return false // set aside already, and still refused
+	}
+	e.poison[at] = class
 	return true
 }
 
@@ -340,13 +351,13 @@ func (e *Engine) finish(ctx context.Context, b *Batch) error {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		if err := e.sideOutputs(b, b.touched[k]); err != nil {
-			return &unwritable{b.touched[k].cause, err}
+		if err := guarded(b.touched[k], func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
+			return err
 		}
 	}
 	for _, k := range keys {
-		if err := e.stateOutput(b, k, b.touched[k]); err != nil {
-			return &unwritable{b.touched[k].cause, err}
+		if err := guarded(b.touched[k], func(t *touched) error { return e.stateOutput(b, k, t) }); err != nil {
+			return err
 		}
 	}
 	numbers := make([]int32, 0, len(b.parts))
@@ -358,6 +369,20 @@ func (e *Engine) finish(ctx context.Context, b *Batch) error {
 		if err := e.positionOutput(b, n); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// guarded turns a failure or a panic of a subject's outputs into one of the
+// record behind them.
+func guarded(t *touched, write func(*touched) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &unwritable{t.cause, errors.New("writing panicked")}
+		}
+	}()
+	if err := write(t); err != nil {
+		return &unwritable{t.cause, err}
 	}
 	return nil
 }

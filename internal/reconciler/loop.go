@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rampstream/internal/codec"
@@ -47,8 +48,10 @@ type Loop struct {
 	// mu keeps Restore and Revoke, which come from the session's goroutines,
 	// apart from steps.
 	mu    sync.Mutex
-	ready bool
 	reset []time.Time
+	// What probes and scrapes ask must not wait for a restore or a commit.
+	ready            atomic.Bool
+	states, outdated atomic.Int64
 }
 
 // Log events.
@@ -75,7 +78,8 @@ func (l *Loop) Restore(ctx context.Context, n int32, log stream.Log, committed m
 	defer l.mu.Unlock()
 	next, err := l.Engine.Restore(ctx, n, log, committed)
 	if err == nil {
-		l.ready = true
+		l.ready.Store(true)
+		l.count()
 		l.Log.Info(eventRestored, "partition", n, "states", len(l.Engine.parts[n].states))
 	}
 	return next, err
@@ -92,16 +96,18 @@ func (l *Loop) Revoke(partitions []int32) {
 // Ready reports whether at least one assignment was restored and the session
 // is alive.
 func (l *Loop) Ready() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.ready
+	return l.ready.Load()
 }
 
 // Snapshot reports how many states are held and how many wait for new rules.
 func (l *Loop) Snapshot() (states, outdated int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Engine.States(), l.Engine.Outdated()
+	return int(l.states.Load()), int(l.outdated.Load())
+}
+
+// count publishes how much is held; l.mu is held.
+func (l *Loop) count() {
+	l.states.Store(int64(l.Engine.States()))
+	l.outdated.Store(int64(l.Engine.Outdated()))
 }
 
 // Run opens sessions and steps until ctx is done, which is no error. Loss, a
@@ -110,7 +116,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	for {
 		err := l.session(ctx)
 		l.mu.Lock()
-		l.ready = false
+		l.ready.Store(false)
 		l.Engine.Reset()
 		l.mu.Unlock()
 		switch {
@@ -177,6 +183,16 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	return pollErr
 }
 
+// maxSchemaWait is how long a schema that the registry does not have may still
+// appear.
+const maxSchemaWait = 30 * time.Second
+
+// waits reports an error that a registry may cure by itself. One that refuses us
+// does not.
+func waits(err error) bool {
+	return !errors.Is(err, stream.ErrRefused) && (errors.Is(err, codec.ErrSchemaUnavailable) || errors.Is(err, codec.ErrUnknownSchema))
+}
+
 // fatal reports an error after which the session cannot go on, whatever else
 // it wraps.
 func fatal(err error) bool {
@@ -194,7 +210,13 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		l.Engine.Drop()
 	}
 	b, err := l.Engine.Step(ctx, records, true)
-	for wait := 100 * time.Millisecond; errors.Is(err, codec.ErrSchemaUnavailable); wait = min(2*wait, 5*time.Second) {
+	for wait, waited := 100*time.Millisecond, time.Duration(0); waits(err); wait = min(2*wait, 5*time.Second) {
+		// A registry may lag behind a producer, but not for ever: after that the
+		// record is one that nobody can read.
+		if waited += wait; waited > maxSchemaWait && l.Engine.SetAsideUnknown(err) {
+			b, err = l.Engine.Step(ctx, records, true)
+			continue
+		}
 		l.Log.Warn(eventWait, "error", err)
 		select {
 		case <-ctx.Done():
@@ -230,5 +252,6 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		return nil
 	}
 	l.Engine.Accept()
+	l.count()
 	return nil
 }

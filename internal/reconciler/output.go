@@ -13,6 +13,9 @@ import (
 // sideOutputs writes what follows from a subject's evidence beside its state:
 // its discrepancies and what the poller has to ask.
 func (e *Engine) sideOutputs(b *Batch, t *touched) error {
+	if t.unviewed {
+		return nil
+	}
 	if t.changed {
 		if err := e.discrepancies(b, t); err != nil {
 			return err
@@ -147,15 +150,7 @@ func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name str
 	}
 	st, after := e.cfg.Rules.Assess(key, t.state.Evidence)
 	t.at = int64(st.LastSeenAt)
-	// What the old rules said of discrepancies is not known any more; all are
-	// written again, and those of the other types are tombstoned.
-	t.renew = []events.Discrepancy{}
-	for _, typ := range events.DiscrepancyTypes() {
-		if slices.Contains(t.state.Open, string(typ)) {
-			t.renew = append(t.renew, events.Discrepancy{Key: key, Type: typ})
-		}
-	}
-	t.schedule = true
+	t.renewAll()
 	before := t.state
 	t.state, t.after, t.encoded, t.changed = st, after, nil, true
 	return e.transition(b, t, before, "rule_change", "", "")

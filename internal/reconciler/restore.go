@@ -163,11 +163,12 @@ func (e *Engine) readOnce(ctx context.Context, n int32, log stream.Log, ends map
 		}
 		// A newer version of this program knows fields that this one would drop
 		// when it writes the state back.
+		// Nothing is lost: that version can go on.
 		if newer, err := e.cfg.Codec.WrittenNewer(ctx, en.value); err != nil || newer {
-			return nil, fmt.Errorf("state %s: written with a newer schema: %w", name, errors.Join(err, stream.ErrLoss))
+			return nil, fmt.Errorf("state %s was written by a newer version of this program, deploy that one: %w", name, errors.Join(err, stream.ErrRefused))
 		}
 		p.digest = p.digest.add(hashRecord(name, en.value))
-		if st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
+		if e.cfg.Rules.Configured(key.Lane()) && st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
 			p.outdated = append(p.outdated, name)
 		}
 	}

@@ -86,9 +86,19 @@ func Main(name string, program func(ctx context.Context) error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, stop := watch(context.Background(), signals, os.Exit)
-	err := program(ctx)
+	err := interrupted(ctx, program(ctx))
 	stop()
 	os.Exit(report(os.Stderr, name, err))
+}
+
+// interrupted makes a failure that the signal caused, a look-up or connection
+// that was cut short, the stop that was asked for. A graver class stays.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), ErrSignal) && Code(err) == Failed &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, stream.ErrTransient)) {
+		return ErrSignal
+	}
+	return err
 }
 
 // watch cancels its context on the first signal and calls abort on the second.

@@ -1,0 +1,147 @@
+package reconciler_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/order"
+	"rampstream/internal/reconciler"
+	"rampstream/internal/stream"
+)
+
+// A record whose schema the registry does not have waits a while, in case the
+// registry lags, and is then set aside: it must not hold up its partition.
+func TestLoop_unknownSchemaIsSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.codec = withRegistry(t, func(id int) (string, error) { return "", fmt.Errorf("%w: id %d", codec.ErrUnknownSchema, id) })
+		w.restart()
+		w.now = minute(9)
+		w.append(
+			stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(key("x").String()), Value: []byte{0, 0, 0, 0x30, 0x39, 1, 2, 3}},
+			w.hook("o1", "done", minute(1), events.TrustSigned))
+		s := &script{polls: []polled{{w.poll(rand.New(rand.NewPCG(1, 1)), 9), nil}}}
+		began := time.Now()
+		if err := (&reconciler.Loop{Engine: w.eng, Log: quiet}).Step(t.Context(), s); err != nil {
+			t.Fatalf("Step = %v", err)
+		}
+		if took := time.Since(began); took < 20*time.Second || took > time.Minute {
+			t.Errorf("waited %v for the schema, want about half a minute", took)
+		}
+		classes := map[string]bool{}
+		for _, r := range s.wrote[0] {
+			if c, ok := r.Header(stream.HeaderErrClass); ok {
+				classes[string(c)] = true
+			}
+			classes[r.Topic] = true
+		}
+		if !classes[reconciler.ClassUnknownSchema] || !classes[topics.OrderState] {
+			t.Errorf("wrote %v; want the dead letter and the state of the other order", classes)
+		}
+	})
+}
+
+// A registry that refuses us is the platform's fault: the process says so
+// instead of waiting for ever.
+func TestLoop_refusingRegistryEndsTheSession(t *testing.T) {
+	w := newWorld(t)
+	w.codec = withRegistry(t, func(int) (string, error) { return "", fmt.Errorf("credentials: %w", stream.ErrRefused) })
+	w.restart()
+	w.append(stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(key("x").String()), Value: []byte{0, 0, 0, 0x30, 0x39, 1}})
+	s := &script{polls: []polled{{w.poll(rand.New(rand.NewPCG(1, 1)), 9), nil}}}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := (&reconciler.Loop{Engine: w.eng, Log: quiet}).Step(ctx, s); err == nil || ctx.Err() != nil {
+		t.Errorf("Step = %v; want the refusal at once", err)
+	}
+}
+
+// A record that is too large even as a dead letter keeps its coordinates only.
+func TestLoop_deadLetterTooLarge(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte("k"), Value: bytes.Repeat([]byte{1}, 1<<20)})
+	recs := w.poll(rand.New(rand.NewPCG(1, 1)), 9)
+	s := &script{polls: []polled{{recs, nil}, {recs, nil}}, commits: []committed{{false, tooLarge{0}}, {true, nil}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	for range 2 {
+		if err := l.Step(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dead := s.wrote[1][0]
+	offset, _ := dead.Header(stream.HeaderErrOffset)
+	if dead.Topic != topics.DeadLetter || dead.Value != nil || string(offset) != "0" {
+		t.Errorf("second try wrote %d bytes to %s, offset %q; want a bare dead letter", len(dead.Value), dead.Topic, offset)
+	}
+}
+
+// An account that is missing in the configuration must not turn its settled
+// orders into unknown ones, nor lose what is said meanwhile.
+func TestEngine_unconfiguredAccountIsNotViewed(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(40)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned), w.check("o1", "done", minute(20), events.CauseConfirm))
+	w.drain()
+	was := w.rules
+	other, err := order.NewRules(order.DefaultSettings(), map[events.Lane]events.Vocabulary{"acme/other": vocab})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.rules = other
+	w.restart()
+	transitions := len(w.log.All(topics.Transition))
+	w.append(w.check("o1", "fail", minute(39), events.CauseSchedule), w.hook("o2", "done", minute(30), events.TrustSigned))
+	w.drain()
+	if st := w.state("o1"); st.Status != events.StatusCompleted || !st.Terminal || len(st.Evidence) != 3 {
+		t.Errorf("state without its account = %v, terminal %v, %d rows; want COMPLETED as it was, with the new evidence", st.Status, st.Terminal, len(st.Evidence))
+	}
+	if n := len(w.log.All(topics.Transition)); n != transitions {
+		t.Errorf("%d transitions were announced without a table", n-transitions)
+	}
+	w.rules = was
+	w.restart()
+	w.drain()
+	if st := w.state("o1"); st.Status != events.StatusFailed {
+		t.Errorf("after the account came back the state is %v, want FAILED by the poll of meanwhile", st.Status)
+	}
+	if st := w.state("o2"); st.Status != events.StatusCompleted {
+		t.Errorf("the order that came meanwhile is %v, want COMPLETED", st.Status)
+	}
+	checkChain(t, w)
+}
+
+// Evidence may come for an outdated state before its turn to be viewed again:
+// what the old rules derived beside the state is renewed with it.
+func TestEngine_ruleChangeBesideEvidence(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(60 * 40)
+	w.append(w.check("o1", "wait", minute(1), events.CauseSchedule), w.check("o1", "wait", minute(60*30), events.CauseSchedule))
+	w.drain()
+	if st := w.state("o1"); len(st.Open) != 1 {
+		t.Fatalf("open = %v, want STUCK", st.Open)
+	}
+	s := order.DefaultSettings()
+	s.Stuck = 1000 * time.Hour
+	r, err := order.NewRules(s, map[events.Lane]events.Vocabulary{"acme/shop": vocab})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.rules = r
+	w.restart()
+	w.append(w.check("o1", "wait", minute(60*31), events.CauseSchedule))
+	w.drain()
+	if st := w.state("o1"); len(st.Open) != 0 {
+		t.Errorf("open = %v after the rule change", st.Open)
+	}
+	for k := range w.table(topics.Discrepancy) {
+		t.Errorf("%s of the old rules is still there", k)
+	}
+}

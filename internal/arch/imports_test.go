@@ -23,19 +23,20 @@ var arrows = map[string][]string{
 	"schemas":         nil,
 	"internal/codec":  {"internal/events", "schemas"},
 	"internal/order":  {"internal/events"},
+	"internal/oracle": {"internal/events"}, // shares nothing with what it judges
 
-	"internal/providers":              {"internal/events", "internal/providers/jsonx"},
-	"internal/providers/jsonx":        nil,
-	"internal/providers/httpx":        {"internal/events", "internal/providers"},
-	"internal/providers/kado":         provider,
-	"internal/providers/kanga":        provider,
-	"internal/providers/koinal":       provider,
-	"internal/providers/kuna":         provider,
-	"internal/providers/zumo":         provider,
-	"internal/providers/providertest": provider,
-	// A provider for tests only, which the recipe of docs/providers/ADDING.md builds.
+	"internal/providers":                  {"internal/events", "internal/providers/jsonx"},
+	"internal/providers/jsonx":            nil,
+	"internal/providers/httpx":            {"internal/events", "internal/providers"},
+	"internal/providers/kado":             provider,
+	"internal/providers/kanga":            provider,
+	"internal/providers/koinal":           provider,
+	"internal/providers/kuna":             provider,
+	"internal/providers/zumo":             provider,
+	"internal/providers/providertest":     provider,
 	"internal/providers/providertest/toy": provider,
-	"internal/providers/simulator":        {"internal/events", "internal/providers/jsonx"}, // on its own: it must not share a provider's misreading
+	// A provider for tests only, which the recipe of docs/providers/ADDING.md builds.
+	"internal/providers/simulator": {"internal/events", "internal/providers/jsonx"}, // on its own: it must not share a provider's misreading
 
 	"internal/kafka":          {"internal/stream"},
 	"internal/kafka/embedded": {"internal/kafka", "internal/stream"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"rampstream/internal/codec"
@@ -34,6 +35,9 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 		return nil, fmt.Errorf("restore partition %d: position: %w", n, err)
 	}
 	p := e.parts[n]
+	if err := orphaned(found, committed); err != nil {
+		return nil, fmt.Errorf("restore partition %d: %w", n, err)
+	}
 	reused := p != nil && found && sameAs(p, pos)
 	if !reused {
 		if p, err = e.readStates(ctx, n, log, ends, pos, found); err != nil {
@@ -51,6 +55,21 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 		next[topic] = offset
 	}
 	return next, nil
+}
+
+// orphaned refuses to begin at the beginning where this group has been before:
+// states and positions that both vanished look like a first start, but the
+// group's offsets remember. Whoever wants to start over deletes the group too.
+func orphaned(found bool, committed map[string]int64) error {
+	if found {
+		return nil
+	}
+	for _, topic := range slices.Sorted(maps.Keys(committed)) {
+		if committed[topic] > 0 {
+			return fmt.Errorf("there is no position, but the group has committed offset %d of %s: %w", committed[topic], topic, stream.ErrLoss)
+		}
+	}
+	return nil
 }
 
 // Revoke marks partitions as not ours: no record of them is joined any more.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rampstream/internal/events"
+	"rampstream/internal/reconciler"
 	"rampstream/internal/stream"
 )
 
@@ -101,5 +102,19 @@ func TestEngine_memoryIsKeptOverARebalance(t *testing.T) {
 	}
 	if st := w.state("o1"); st.Status != events.StatusCompleted || len(st.Evidence) != 3 {
 		t.Errorf("state = %v with %d rows, want COMPLETED with 3", st.Status, len(st.Evidence))
+	}
+}
+
+// Positions and states that both vanished are not a first start where the group
+// has committed offsets.
+func TestEngine_restoreFindsEverythingGone(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	e := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+	if _, err := e.Restore(context.Background(), 0, w.log, map[string]int64{topics.Webhook: 7, topics.Intent: -1}); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("restore of nothing beside committed offsets = %v, want ErrLoss", err)
+	}
+	if _, err := e.Restore(context.Background(), 0, w.log, map[string]int64{topics.Webhook: -1, topics.Intent: 0}); err != nil {
+		t.Errorf("first start = %v", err)
 	}
 }

@@ -50,7 +50,12 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 		return err
 	}
 	topics := p.Config.Topics.Names()
+	onLoss, err := p.onLoss("ingest")
+	if err != nil {
+		return err
+	}
 	producer, err := kafka.OpenProducer(ctx, p.kafka("rampstream-ingest"), kafka.ProducerOptions{
+		OnLoss: onLoss,
 		Topics: []string{topics.Webhook, topics.Intent, topics.DeadLetter}, CoPartitioned: []string{topics.Webhook, topics.Intent},
 	})
 	if err != nil {

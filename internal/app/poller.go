@@ -30,7 +30,12 @@ func (p Program) Poller(ctx context.Context) (err error) {
 		return err
 	}
 	topics := p.Config.Topics.Names()
+	onLoss, err := p.onLoss("poller")
+	if err != nil {
+		return err
+	}
 	producer, err := kafka.OpenProducer(ctx, p.kafka("rampstream-poller"), kafka.ProducerOptions{
+		OnLoss: onLoss,
 		Topics: []string{topics.StatusCheck, topics.LaneState, topics.DeadLetter}, Linger: 2 * time.Millisecond,
 	})
 	if err != nil {

@@ -129,6 +129,23 @@ func (p Program) partitions(ctx context.Context, client string) error {
 	return kafka.CheckPartitions(ctx, cfg, append(t.CoPartitioned(), t.CheckSchedule, t.LaneState), p.Config.Topics.Partitions)
 }
 
+// onLoss makes the loss of acknowledged records loud: a log line at error level
+// and a counter to alarm on. The events are gone from the log; what they said is
+// found again by asking the providers.
+func (p Program) onLoss(program string) (func(topic string, partition int32), error) {
+	lost := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ramp_" + program + "_acknowledged_loss_total",
+		Help: "Times that the broker showed that acknowledged records are gone, by topic.",
+	}, []string{"topic"})
+	if err := p.Metrics.Register(lost); err != nil {
+		return nil, err
+	}
+	return func(topic string, partition int32) {
+		lost.WithLabelValues(topic).Inc()
+		p.Log.Error("acknowledged records are gone", "topic", topic, "partition", partition)
+	}, nil
+}
+
 func (p Program) started(public, admin string) {
 	if p.Started != nil {
 		p.Started(public, admin)

@@ -30,6 +30,9 @@ type ProducerOptions struct {
 	// RequestTimeout (5s) is the broker's time for one produce request, and once
 	// more the network's.
 	RequestTimeout time.Duration
+	// OnLoss is called when the broker's answers show that records which it had
+	// acknowledged are gone from a partition. It must not block; nil ignores it.
+	OnLoss func(topic string, partition int32)
 	// DeliveryTimeout (30s) ends the attempts for one record, where that is safe:
 	// not while a request with it may be on its way.
 	DeliveryTimeout time.Duration
@@ -88,10 +91,15 @@ func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Produ
 }
 
 func producerOptions(p *pins, o ProducerOptions) []kgo.Opt {
+	onLoss := o.OnLoss
+	if onLoss == nil {
+		onLoss = func(string, int32) {}
+	}
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(p),
 		kgo.ProducerLinger(o.Linger),
+		kgo.ProducerOnDataLossDetected(onLoss),
 		kgo.MaxBufferedRecords(o.MaxBufferedRecords),
 		kgo.MaxBufferedBytes(o.MaxBufferedBytes),
 		kgo.ProduceRequestTimeout(o.RequestTimeout),

@@ -46,9 +46,10 @@ type Resolver interface {
 
 // Codec encodes and decodes every record. It is safe for concurrent use.
 type Codec struct {
-	ids     map[string]int
-	resolve Resolver
-	writers sync.Map // registry id (int) -> *writer, for ever
+	ids      map[string]int
+	own      map[int]*writer // of ids
+	resolver Resolver
+	writers  sync.Map // any other registry id (int) -> *writer, for ever
 
 	mu      sync.Mutex
 	flights map[int]*flight // look-ups under way
@@ -63,7 +64,7 @@ func New(ids map[string]int, resolve Resolver) (*Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Codec{ids: make(map[string]int, len(ids)), resolve: resolve, flights: map[int]*flight{}}
+	c := &Codec{ids: make(map[string]int, len(ids)), own: make(map[int]*writer, len(ids)), resolver: resolve, flights: map[int]*flight{}}
 	for name, id := range ids {
 		schema, ok := ours[name]
 		if !ok {
@@ -76,10 +77,10 @@ func New(ids map[string]int, resolve Resolver) (*Codec, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := c.writers.LoadOrStore(id, w); twice {
+		if _, twice := c.own[id]; twice {
 			return nil, fmt.Errorf("codec: schema id %d for %s: given to another record too", id, name)
 		}
-		c.ids[name] = id
+		c.ids[name], c.own[id] = id, w
 	}
 	return c, nil
 }
@@ -121,42 +122,4 @@ func SchemaID(value []byte) (id int, ok bool) {
 	}
 	n := binary.BigEndian.Uint32(value[1:frameSize])
 	return int(n), n <= math.MaxInt32
-}
-
-// encode frames w, a wire struct of the record, which has already been checked.
-func encode[W any](c *Codec, name string, w *W) ([]byte, error) {
-	id, ok := c.ids[name]
-	if !ok {
-		return nil, fmt.Errorf("codec: encode %s: %w", name, ErrNoID)
-	}
-	ours, err := ourSchemas()
-	if err != nil {
-		return nil, err
-	}
-	dst := make([]byte, frameSize, 512) // most events fit; states grow once or twice
-	binary.BigEndian.PutUint32(dst[1:], uint32(id))
-	out, err := ours[name].AppendEncode(dst, w)
-	if err != nil {
-		return nil, fmt.Errorf("codec: encode %s: %v: %w", name, err, ErrInvalid)
-	}
-	return out, nil
-}
-
-// decode fills w, a wire struct of the record, from a framed value. The caller
-// checks what it says.
-func decode[W any](ctx context.Context, c *Codec, name string, value []byte, w *W) error {
-	wr, err := c.writerOf(ctx, value)
-	if err != nil {
-		return fmt.Errorf("codec: decode %s: %w", name, err)
-	}
-	if wr.name != name {
-		return fmt.Errorf("codec: decode %s: written as %q: %w", name, wr.name, ErrWrongRecord)
-	}
-	if wr.read == nil {
-		return fmt.Errorf("codec: decode %s: schema cannot be read as ours: %w", name, ErrWrongRecord)
-	}
-	if err := wr.decode(value[frameSize:], wr.read, w); err != nil {
-		return fmt.Errorf("codec: decode %s: %w", name, err)
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package codec_test
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -126,10 +127,20 @@ func forbiddenValues() []forbidden {
 		{"OrderState", "last_coordinates", state(func(s *events.State) {
 			s.Evidence = []events.Evidence{{Last: events.Sighting{Topic: "t", Partition: -1}}}
 		})},
+		{"OrderState", "evidence", state(func(s *events.State) {
+			s.Evidence = make([]events.Evidence, codec.MaxItems+1)
+			for i := range s.Evidence {
+				s.Evidence[i].Word = strconv.Itoa(i)
+			}
+		})},
+		{"Webhook", "wallet_accounts", hook(func(w *events.Webhook) {
+			w.Facts.WalletAccounts = events.JoinWalletAccounts(make([]events.WalletAccount, codec.MaxItems+1))
+		})},
 		{"Transition", "reason", events.Transition{Key: orderKey}},
 		{"Discrepancy", "type", events.Discrepancy{Key: orderKey, Severity: "info"}},
 		{"Discrepancy", "severity", events.Discrepancy{Key: orderKey, Type: events.Stuck, Severity: "bad"}},
 		{"Discrepancy", "at_stake_amount", events.Discrepancy{Key: orderKey, Type: events.Stuck, Severity: "info", AtStake: "1,5"}},
+		{"Discrepancy", "evidence", events.Discrepancy{Key: orderKey, Type: events.Stuck, Severity: "info", Evidence: make([]string, codec.MaxItems+1)}},
 		{"CheckTask", "expected_amount", events.CheckTask{Key: orderKey, ExpectedAmount: "+1"}},
 		{"LaneState", "lane", events.LaneState{Lane: "kado"}},
 		{"LaneState", "lane", events.LaneState{Lane: "kado/acme/x"}},

@@ -11,6 +11,11 @@
 // contract (docs/CONTRACT.md) forbids: nothing is written that could not be
 // read again.
 //
+// A record has up to three files' worth of code: its rules and methods
+// (state.go), its bytes in our version of the schema (state_binary.go), and what
+// the Avro library resolves other versions to (state_wire.go). The rules are
+// the same for both ways of reading, and tests hold the two equal.
+//
 // It does not talk to a registry (a Resolver does), does not know topics, and
 // does not read tombstones: an empty value is for the caller to notice.
 package codec

@@ -83,3 +83,26 @@ func FuzzDecodeAny(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFastAgainstSlow feeds bodies of any record to our reader and to the Avro
+// library, which must agree on what is refused and on what the rest means.
+func FuzzFastAgainstSlow(f *testing.F) {
+	p, all := newPair(f), records()
+	for vector, v := range samples() {
+		name, _, _ := strings.Cut(vector, "-")
+		for i, r := range all {
+			if r.name != name {
+				continue
+			}
+			b, err := r.encode(p.fast, v)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(byte(i), codec.Body(b))
+		}
+	}
+	f.Fuzz(func(t *testing.T, which byte, body []byte) {
+		r := all[int(which)%len(all)]
+		p.agree(t, r, append(frameOf(r.name), body...))
+	})
+}

@@ -1,25 +1,12 @@
 package codec
 
 import (
-	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"rampstream/internal/events"
 )
-
-type checkTaskWire struct {
-	subjectWire
-	DueAt            events.Millis  `avro:"due_at"`
-	Cause            string         `avro:"cause"`
-	HintAt           *events.Millis `avro:"hint_at"`
-	Known            bool           `avro:"known"`
-	AnnouncedStatus  string         `avro:"announced_status"`
-	SinceAt          *events.Millis `avro:"since_at"`
-	GiveUp           bool           `avro:"give_up"`
-	ExpectedAmount   *events.Amount `avro:"expected_amount"`
-	ExpectedCurrency *string        `avro:"expected_currency"`
-}
 
 func (f *faults) checkTask(x *events.CheckTask) {
 	f.key(x.Key)
@@ -38,42 +25,38 @@ func (c *Codec) EncodeCheckTask(x events.CheckTask) ([]byte, error) {
 	if f.checkTask(&x); f.err != nil {
 		return nil, f.of("CheckTask", ErrInvalid)
 	}
-	return encode(c, "CheckTask", &checkTaskWire{
-		subjectWire: subjectOf(x.Key), DueAt: x.DueAt, Cause: x.Cause.String(), HintAt: opt(&x.HintAt),
-		Known: x.Known, AnnouncedStatus: x.Status.String(), SinceAt: opt(&x.Since), GiveUp: x.GiveUp,
-		ExpectedAmount: opt(&x.ExpectedAmount), ExpectedCurrency: opt(&x.ExpectedCurrency),
-	})
+	v, err := c.begin("CheckTask")
+	if err != nil {
+		return nil, err
+	}
+	v.b = appendCheckTask(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeCheckTask reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeCheckTask(ctx context.Context, value []byte) (events.CheckTask, error) {
-	var w checkTaskWire
-	if err := decode(ctx, c, "CheckTask", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "CheckTask", value)
+	if err != nil {
 		return events.CheckTask{}, err
 	}
-	var f faults
-	cause, ok := events.ParseCause(w.Cause)
-	f.require(ok, "cause", "not schedule, hint, sweep or confirm")
-	x := events.CheckTask{
-		Key: w.key(&f), DueAt: w.DueAt, Cause: cause, HintAt: val(w.HintAt), Known: w.Known,
-		Status: statusOf(&f, "announced_status", w.AnnouncedStatus), Since: val(w.SinceAt), GiveUp: w.GiveUp,
-		ExpectedAmount: val(w.ExpectedAmount), ExpectedCurrency: val(w.ExpectedCurrency),
+	var r reader
+	var x events.CheckTask
+	if w.ours {
+		r.open(value)
+		r.readCheckTask(&x)
+		r.close()
+	} else {
+		var v checkTaskWire
+		if err := w.resolve("CheckTask", value, &v); err != nil {
+			return events.CheckTask{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	if f.checkTask(&x); f.err != nil {
-		return events.CheckTask{}, f.of("CheckTask", ErrCorrupt)
+	if r.checkTask(&x); r.err != nil {
+		return events.CheckTask{}, r.of("CheckTask", ErrCorrupt)
 	}
 	return x, nil
-}
-
-type laneStateWire struct {
-	Lane           events.Lane     `avro:"lane"`
-	Provider       events.Provider `avro:"provider"`
-	Account        events.Account  `avro:"account"`
-	NonceReserved  int64           `avro:"nonce_reserved"`
-	RetryAfterAt   *events.Millis  `avro:"retry_after_at"`
-	CallsPerSecond *events.Amount  `avro:"calls_per_second"`
-	UpdatedAt      events.Millis   `avro:"updated_at"`
 }
 
 func (f *faults) laneState(x *events.LaneState) {
@@ -85,49 +68,49 @@ func (f *faults) laneState(x *events.LaneState) {
 	f.at("updated_at", x.UpdatedAt)
 }
 
+// lane wants a lane that is what its columns say.
+func (f *faults) lane(l events.Lane, p events.Provider, a events.Account) {
+	f.require(l == events.LaneOf(p, a), "lane", "disagrees with its parts")
+}
+
 // EncodeLaneState is the record value of x. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodeLaneState(x events.LaneState) ([]byte, error) {
 	var f faults
 	if f.laneState(&x); f.err != nil {
 		return nil, f.of("LaneState", ErrInvalid)
 	}
-	p, a := x.Lane.Split()
-	return encode(c, "LaneState", &laneStateWire{
-		Lane: x.Lane, Provider: p, Account: a, NonceReserved: x.NonceReserved,
-		RetryAfterAt: opt(&x.RetryAfter), CallsPerSecond: opt(&x.Budget), UpdatedAt: x.UpdatedAt,
-	})
+	v, err := c.begin("LaneState")
+	if err != nil {
+		return nil, err
+	}
+	v.b = appendLaneState(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeLaneState reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeLaneState(ctx context.Context, value []byte) (events.LaneState, error) {
-	var w laneStateWire
-	if err := decode(ctx, c, "LaneState", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "LaneState", value)
+	if err != nil {
 		return events.LaneState{}, err
 	}
-	var f faults
-	f.require(w.Lane == events.LaneOf(w.Provider, w.Account), "lane", "disagrees with its parts")
-	x := events.LaneState{
-		Lane: w.Lane, NonceReserved: w.NonceReserved, RetryAfter: val(w.RetryAfterAt),
-		Budget: val(w.CallsPerSecond), UpdatedAt: w.UpdatedAt,
+	var r reader
+	var x events.LaneState
+	if w.ours {
+		r.open(value)
+		r.readLaneState(&x)
+		r.close()
+	} else {
+		var v laneStateWire
+		if err := w.resolve("LaneState", value, &v); err != nil {
+			return events.LaneState{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	if f.laneState(&x); f.err != nil {
-		return events.LaneState{}, f.of("LaneState", ErrCorrupt)
+	if r.laneState(&x); r.err != nil {
+		return events.LaneState{}, r.of("LaneState", ErrCorrupt)
 	}
 	return x, nil
-}
-
-type positionWire struct {
-	Partition    int32       `avro:"partition"`
-	Inputs       []inputWire `avro:"inputs"`
-	StateCount   int64       `avro:"state_count"`
-	Digest       string      `avro:"digest"`
-	RulesVersion string      `avro:"rules_version"`
-}
-
-type inputWire struct {
-	Topic      string `avro:"topic"`
-	NextOffset int64  `avro:"next_offset"`
 }
 
 func (f *faults) position(x *events.Position) {
@@ -135,6 +118,7 @@ func (f *faults) position(x *events.Position) {
 	f.require(x.States >= 0, "state_count", "negative")
 	f.text("digest", x.Digest)
 	f.text("rules_version", x.RulesVersion)
+	f.items("inputs", len(x.Next))
 	for i, in := range x.Next {
 		f.text("topic", in.Topic)
 		f.require(in.Topic != "" && in.Offset >= 0, "inputs", "without a topic, or negative")
@@ -145,32 +129,45 @@ func (f *faults) position(x *events.Position) {
 // EncodePosition is the record value of x, a ReconcilerPosition; inputs are
 // written sorted. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodePosition(x events.Position) ([]byte, error) {
-	x.Next = slices.SortedFunc(slices.Values(x.Next), func(a, b events.InputOffset) int { return cmp.Compare(a.Topic, b.Topic) })
+	if !slices.IsSortedFunc(x.Next, byTopic) {
+		x.Next = slices.SortedFunc(slices.Values(x.Next), byTopic)
+	}
 	var f faults
 	if f.position(&x); f.err != nil {
 		return nil, f.of("ReconcilerPosition", ErrInvalid)
 	}
-	w := positionWire{Partition: x.Partition, StateCount: x.States, Digest: x.Digest, RulesVersion: x.RulesVersion}
-	for _, in := range x.Next {
-		w.Inputs = append(w.Inputs, inputWire{Topic: in.Topic, NextOffset: in.Offset})
+	v, err := c.begin("ReconcilerPosition")
+	if err != nil {
+		return nil, err
 	}
-	return encode(c, "ReconcilerPosition", &w)
+	v.b = appendPosition(v.b, &x)
+	return v.end(), nil
 }
+
+func byTopic(a, b events.InputOffset) int { return strings.Compare(a.Topic, b.Topic) }
 
 // DecodePosition reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodePosition(ctx context.Context, value []byte) (events.Position, error) {
-	var w positionWire
-	if err := decode(ctx, c, "ReconcilerPosition", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "ReconcilerPosition", value)
+	if err != nil {
 		return events.Position{}, err
 	}
-	x := events.Position{Partition: w.Partition, States: w.StateCount, Digest: w.Digest, RulesVersion: w.RulesVersion}
-	for _, in := range w.Inputs {
-		x.Next = append(x.Next, events.InputOffset{Topic: in.Topic, Offset: in.NextOffset})
+	var r reader
+	var x events.Position
+	if w.ours {
+		r.open(value)
+		r.readPosition(&x)
+		r.close()
+	} else {
+		var v positionWire
+		if err := w.resolve("ReconcilerPosition", value, &v); err != nil {
+			return events.Position{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	var f faults
-	if f.position(&x); f.err != nil {
-		return events.Position{}, f.of("ReconcilerPosition", ErrCorrupt)
+	if r.position(&x); r.err != nil {
+		return events.Position{}, r.of("ReconcilerPosition", ErrCorrupt)
 	}
 	return x, nil
 }

@@ -6,22 +6,6 @@ import (
 	"rampstream/internal/events"
 )
 
-type webhookWire struct {
-	subjectWire
-	EventID    events.EventID `avro:"event_id"`
-	ObservedAt events.Millis  `avro:"observed_at"`
-	Trust      string         `avro:"trust"`
-	HintReason *string        `avro:"hint_reason"`
-	EventType  *string        `avro:"event_type"`
-	Status     string         `avro:"status"`
-	StatusRaw  *string        `avro:"status_raw"`
-	DeliveryID *string        `avro:"delivery_id"`
-	BodyDigest string         `avro:"body_digest"`
-	Scheme     *string        `avro:"scheme"`
-	factsWire
-	WalletAccounts []walletWire `avro:"wallet_accounts"`
-}
-
 func (f *faults) webhook(x *events.Webhook) {
 	f.key(x.Key)
 	f.eventID(x.EventID)
@@ -44,54 +28,38 @@ func (c *Codec) EncodeWebhook(x events.Webhook) ([]byte, error) {
 	if f.webhook(&x); f.err != nil {
 		return nil, f.of("Webhook", ErrInvalid)
 	}
-	return encode(c, "Webhook", &webhookWire{
-		subjectWire: subjectOf(x.Key), EventID: x.EventID, ObservedAt: x.ObservedAt,
-		Trust: x.Trust.String(), HintReason: opt(&x.HintReason), EventType: opt(&x.EventType),
-		Status: x.Status.String(), StatusRaw: opt(&x.StatusRaw), DeliveryID: opt(&x.DeliveryID),
-		BodyDigest: x.BodyDigest, Scheme: opt(&x.Scheme),
-		factsWire: factsOf(&x.Facts), WalletAccounts: walletsOf(&x.Facts),
-	})
+	v, err := c.begin("Webhook")
+	if err != nil {
+		return nil, err
+	}
+	v.b = appendWebhook(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeWebhook reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeWebhook(ctx context.Context, value []byte) (events.Webhook, error) {
-	var w webhookWire
-	if err := decode(ctx, c, "Webhook", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "Webhook", value)
+	if err != nil {
 		return events.Webhook{}, err
 	}
-	var f faults
-	x := events.Webhook{
-		Key: w.key(&f), EventID: w.EventID, ObservedAt: w.ObservedAt,
-		HintReason: val(w.HintReason), EventType: val(w.EventType),
-		Status: statusOf(&f, "status", w.Status), StatusRaw: val(w.StatusRaw), DeliveryID: val(w.DeliveryID),
-		BodyDigest: w.BodyDigest, Scheme: val(w.Scheme), Facts: w.facts(),
+	var r reader
+	var x events.Webhook
+	if w.ours {
+		r.open(value)
+		r.readWebhook(&x)
+		r.close()
+	} else {
+		var v webhookWire
+		if err := w.resolve("Webhook", value, &v); err != nil {
+			return events.Webhook{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	x.Facts.WalletAccounts = wallets(w.WalletAccounts)
-	switch w.Trust {
-	case events.TrustHint.String():
-	case events.TrustSigned.String():
-		x.Trust = events.TrustSigned
-	default:
-		f.add("trust", "not HINT or SIGNED")
-	}
-	if f.webhook(&x); f.err != nil {
-		return events.Webhook{}, f.of("Webhook", ErrCorrupt)
+	if r.webhook(&x); r.err != nil {
+		return events.Webhook{}, r.of("Webhook", ErrCorrupt)
 	}
 	return x, nil
-}
-
-type intentWire struct {
-	subjectWire
-	EventID    events.EventID `avro:"event_id"`
-	ObservedAt events.Millis  `avro:"observed_at"`
-	Kind       string         `avro:"kind"`
-	Revision   *int64         `avro:"revision"`
-	Decision   *string        `avro:"decision"`
-	Operator   *string        `avro:"operator"`
-	Reason     *string        `avro:"reason"`
-	Source     *string        `avro:"source"`
-	factsWire
 }
 
 func (f *faults) intent(x *events.Intent) {
@@ -108,8 +76,7 @@ func (f *faults) intent(x *events.Intent) {
 	f.text("operator", x.Operator)
 	f.text("reason", x.Reason)
 	f.text("source", x.Source)
-	f.facts(&x.Facts)
-	f.require(x.Facts == stated(x.Facts), "facts", "one that an intent cannot state")
+	f.stated(&x.Facts)
 }
 
 // EncodeIntent is the record value of x. Errors: ErrInvalid (also for facts
@@ -119,55 +86,38 @@ func (c *Codec) EncodeIntent(x events.Intent) ([]byte, error) {
 	if f.intent(&x); f.err != nil {
 		return nil, f.of("Intent", ErrInvalid)
 	}
-	w := intentWire{
-		subjectWire: subjectOf(x.Key), EventID: x.EventID, ObservedAt: x.ObservedAt, Kind: x.Kind.String(),
-		Revision: opt(&x.Revision), Operator: opt(&x.Operator), Reason: opt(&x.Reason), Source: opt(&x.Source),
-		factsWire: factsOf(&x.Facts),
+	v, err := c.begin("Intent")
+	if err != nil {
+		return nil, err
 	}
-	if x.Kind == events.Decide {
-		word := x.Status.String()
-		w.Decision = &word
-	}
-	return encode(c, "Intent", &w)
+	v.b = appendIntent(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeIntent reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeIntent(ctx context.Context, value []byte) (events.Intent, error) {
-	var w intentWire
-	if err := decode(ctx, c, "Intent", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "Intent", value)
+	if err != nil {
 		return events.Intent{}, err
 	}
-	var f faults
-	kind, ok := events.ParseIntentKind(w.Kind)
-	f.require(ok, "kind", "not EXPECT, FORGET or DECIDE")
-	x := events.Intent{
-		Key: w.key(&f), Kind: kind, EventID: w.EventID, ObservedAt: w.ObservedAt, Revision: val(w.Revision),
-		Facts: w.facts(), Operator: val(w.Operator), Reason: val(w.Reason), Source: val(w.Source),
+	var r reader
+	var x events.Intent
+	if w.ours {
+		r.open(value)
+		r.readIntent(&x)
+		r.close()
+	} else {
+		var v intentWire
+		if err := w.resolve("Intent", value, &v); err != nil {
+			return events.Intent{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	if word := val(w.Decision); word != "" {
-		x.Status = statusOf(&f, "decision", word)
-	}
-	if f.intent(&x); f.err != nil {
-		return events.Intent{}, f.of("Intent", ErrCorrupt)
+	if r.intent(&x); r.err != nil {
+		return events.Intent{}, r.of("Intent", ErrCorrupt)
 	}
 	return x, nil
-}
-
-type statusCheckWire struct {
-	subjectWire
-	EventID      events.EventID `avro:"event_id"`
-	ObservedAt   events.Millis  `avro:"observed_at"`
-	AnsweredAt   *events.Millis `avro:"answered_at"`
-	Cause        string         `avro:"cause"`
-	Outcome      events.Outcome `avro:"outcome"`
-	Status       string         `avro:"status"`
-	StatusRaw    *string        `avro:"status_raw"`
-	HTTPStatus   *int32         `avro:"http_status"`
-	Attempt      int32          `avro:"attempt"`
-	RetryAfterAt *events.Millis `avro:"retry_after_at"`
-	factsWire
-	WalletAccounts []walletWire `avro:"wallet_accounts"`
 }
 
 func (f *faults) statusCheck(x *events.StatusCheck) {
@@ -193,50 +143,36 @@ func (c *Codec) EncodeStatusCheck(x events.StatusCheck) ([]byte, error) {
 	if f.statusCheck(&x); f.err != nil {
 		return nil, f.of("StatusCheck", ErrInvalid)
 	}
-	return encode(c, "StatusCheck", &statusCheckWire{
-		subjectWire: subjectOf(x.Key), EventID: x.EventID, ObservedAt: x.ObservedAt, AnsweredAt: opt(&x.AnsweredAt),
-		Cause: x.Cause.String(), Outcome: x.Outcome, Status: x.Status.String(), StatusRaw: opt(&x.StatusRaw),
-		HTTPStatus: opt(&x.HTTPStatus), Attempt: x.Attempt, RetryAfterAt: opt(&x.RetryAfter),
-		factsWire: factsOf(&x.Facts), WalletAccounts: walletsOf(&x.Facts),
-	})
+	v, err := c.begin("StatusCheck")
+	if err != nil {
+		return nil, err
+	}
+	v.b = appendStatusCheck(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeStatusCheck reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeStatusCheck(ctx context.Context, value []byte) (events.StatusCheck, error) {
-	var w statusCheckWire
-	if err := decode(ctx, c, "StatusCheck", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "StatusCheck", value)
+	if err != nil {
 		return events.StatusCheck{}, err
 	}
-	var f faults
-	cause, ok := events.ParseCause(w.Cause)
-	f.require(ok, "cause", "not schedule, hint, sweep or confirm")
-	x := events.StatusCheck{
-		Key: w.key(&f), EventID: w.EventID, ObservedAt: w.ObservedAt, AnsweredAt: val(w.AnsweredAt),
-		Cause: cause, Outcome: w.Outcome, StatusRaw: val(w.StatusRaw), Status: statusOf(&f, "status", w.Status),
-		HTTPStatus: val(w.HTTPStatus), Attempt: w.Attempt, RetryAfter: val(w.RetryAfterAt), Facts: w.facts(),
+	var r reader
+	var x events.StatusCheck
+	if w.ours {
+		r.open(value)
+		r.readStatusCheck(&x)
+		r.close()
+	} else {
+		var v statusCheckWire
+		if err := w.resolve("StatusCheck", value, &v); err != nil {
+			return events.StatusCheck{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	x.Facts.WalletAccounts = wallets(w.WalletAccounts)
-	if f.statusCheck(&x); f.err != nil {
-		return events.StatusCheck{}, f.of("StatusCheck", ErrCorrupt)
+	if r.statusCheck(&x); r.err != nil {
+		return events.StatusCheck{}, r.of("StatusCheck", ErrCorrupt)
 	}
 	return x, nil
 }
-
-// statusOf reads a status word; a word outside the closed set is a fault.
-func statusOf(f *faults, field, word string) events.Status {
-	s, ok := events.ParseStatus(word)
-	f.require(ok, field, "not a status")
-	return s
-}
-
-func validOutcome(o events.Outcome) bool {
-	for _, known := range outcomes {
-		if o == known {
-			return true
-		}
-	}
-	return false
-}
-
-var outcomes = events.Outcomes()

@@ -7,25 +7,6 @@ import (
 	"rampstream/internal/events"
 )
 
-type transitionWire struct {
-	TransitionID events.EventID `avro:"transition_id"`
-	subjectWire
-	FromStatus       string        `avro:"from_status"`
-	FromStatusRaw    *string       `avro:"from_status_raw"`
-	ToStatus         string        `avro:"to_status"`
-	ToStatusRaw      *string       `avro:"to_status_raw"`
-	DecidedBy        string        `avro:"decided_by"`
-	Reason           string        `avro:"reason"`
-	Terminal         bool          `avro:"terminal"`
-	DigestBefore     *string       `avro:"digest_before"`
-	DigestAfter      string        `avro:"digest_after"`
-	CauseCoordinates *string       `avro:"cause_coordinates"`
-	CauseEventID     *string       `avro:"cause_event_id"`
-	TrueAt           events.Millis `avro:"true_at"`
-	LearnedAt        events.Millis `avro:"learned_at"`
-	Retroactive      bool          `avro:"retroactive"`
-}
-
 func (f *faults) transition(x *events.Transition) {
 	f.key(x.Key)
 	f.text("transition_id", string(x.ID))
@@ -49,51 +30,38 @@ func (c *Codec) EncodeTransition(x events.Transition) ([]byte, error) {
 	if f.transition(&x); f.err != nil {
 		return nil, f.of("Transition", ErrInvalid)
 	}
-	causeID := string(x.CauseEventID)
-	return encode(c, "Transition", &transitionWire{
-		TransitionID: x.ID, subjectWire: subjectOf(x.Key),
-		FromStatus: x.From.String(), FromStatusRaw: opt(&x.FromRaw), ToStatus: x.To.String(), ToStatusRaw: opt(&x.ToRaw),
-		DecidedBy: x.Rule, Reason: x.Reason, Terminal: x.Terminal,
-		DigestBefore: opt(&x.DigestBefore), DigestAfter: x.DigestAfter,
-		CauseCoordinates: opt(&x.Cause), CauseEventID: opt(&causeID),
-		TrueAt: x.TrueAt, LearnedAt: x.LearnedAt, Retroactive: x.Retroactive,
-	})
+	v, err := c.begin("Transition")
+	if err != nil {
+		return nil, err
+	}
+	v.b = appendTransition(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeTransition reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeTransition(ctx context.Context, value []byte) (events.Transition, error) {
-	var w transitionWire
-	if err := decode(ctx, c, "Transition", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "Transition", value)
+	if err != nil {
 		return events.Transition{}, err
 	}
-	var f faults
-	x := events.Transition{
-		ID: w.TransitionID, Key: w.key(&f),
-		From: statusOf(&f, "from_status", w.FromStatus), FromRaw: val(w.FromStatusRaw),
-		To: statusOf(&f, "to_status", w.ToStatus), ToRaw: val(w.ToStatusRaw),
-		Rule: w.DecidedBy, Reason: w.Reason, Terminal: w.Terminal,
-		DigestBefore: val(w.DigestBefore), DigestAfter: w.DigestAfter,
-		Cause: val(w.CauseCoordinates), CauseEventID: events.EventID(val(w.CauseEventID)),
-		TrueAt: w.TrueAt, LearnedAt: w.LearnedAt, Retroactive: w.Retroactive,
+	var r reader
+	var x events.Transition
+	if w.ours {
+		r.open(value)
+		r.readTransition(&x)
+		r.close()
+	} else {
+		var v transitionWire
+		if err := w.resolve("Transition", value, &v); err != nil {
+			return events.Transition{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	if f.transition(&x); f.err != nil {
-		return events.Transition{}, f.of("Transition", ErrCorrupt)
+	if r.transition(&x); r.err != nil {
+		return events.Transition{}, r.of("Transition", ErrCorrupt)
 	}
 	return x, nil
-}
-
-type discrepancyWire struct {
-	subjectWire
-	Type            events.DiscrepancyType `avro:"type"`
-	Severity        string                 `avro:"severity"`
-	OpenedAt        events.Millis          `avro:"opened_at"`
-	ResolvedAt      *events.Millis         `avro:"resolved_at"`
-	Expected        *string                `avro:"expected"`
-	Seen            *string                `avro:"seen"`
-	AtStakeAmount   *events.Amount         `avro:"at_stake_amount"`
-	AtStakeCurrency *string                `avro:"at_stake_currency"`
-	Evidence        []string               `avro:"evidence"`
 }
 
 func (f *faults) discrepancy(x *events.Discrepancy) {
@@ -106,6 +74,7 @@ func (f *faults) discrepancy(x *events.Discrepancy) {
 	f.text("seen", x.Seen)
 	f.amount("at_stake_amount", x.AtStake)
 	f.text("at_stake_currency", x.AtStakeCurrency)
+	f.items("evidence", len(x.Evidence))
 	f.require(slices.IsSorted(x.Evidence), "evidence", "not sorted")
 	for _, at := range x.Evidence {
 		f.text("evidence", at)
@@ -120,30 +89,36 @@ func (c *Codec) EncodeDiscrepancy(x events.Discrepancy) ([]byte, error) {
 	if f.discrepancy(&x); f.err != nil {
 		return nil, f.of("Discrepancy", ErrInvalid)
 	}
-	return encode(c, "Discrepancy", &discrepancyWire{
-		subjectWire: subjectOf(x.Key), Type: x.Type, Severity: x.Severity,
-		OpenedAt: x.OpenedAt, ResolvedAt: opt(&x.ResolvedAt), Expected: opt(&x.Expected), Seen: opt(&x.Seen),
-		AtStakeAmount: opt(&x.AtStake), AtStakeCurrency: opt(&x.AtStakeCurrency), Evidence: x.Evidence,
-	})
+	v, err := c.begin("Discrepancy")
+	if err != nil {
+		return nil, err
+	}
+	v.b = appendDiscrepancy(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeDiscrepancy reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
 func (c *Codec) DecodeDiscrepancy(ctx context.Context, value []byte) (events.Discrepancy, error) {
-	var w discrepancyWire
-	if err := decode(ctx, c, "Discrepancy", value, &w); err != nil {
+	w, err := c.writerFor(ctx, "Discrepancy", value)
+	if err != nil {
 		return events.Discrepancy{}, err
 	}
-	var f faults
-	x := events.Discrepancy{
-		Key: w.key(&f), Type: w.Type, Severity: w.Severity, OpenedAt: w.OpenedAt, ResolvedAt: val(w.ResolvedAt),
-		Expected: val(w.Expected), Seen: val(w.Seen), AtStake: val(w.AtStakeAmount), AtStakeCurrency: val(w.AtStakeCurrency),
+	var r reader
+	var x events.Discrepancy
+	if w.ours {
+		r.open(value)
+		r.readDiscrepancy(&x)
+		r.close()
+	} else {
+		var v discrepancyWire
+		if err := w.resolve("Discrepancy", value, &v); err != nil {
+			return events.Discrepancy{}, err
+		}
+		x = v.value(&r.faults)
 	}
-	if len(w.Evidence) > 0 {
-		x.Evidence = w.Evidence
-	}
-	if f.discrepancy(&x); f.err != nil {
-		return events.Discrepancy{}, f.of("Discrepancy", ErrCorrupt)
+	if r.discrepancy(&x); r.err != nil {
+		return events.Discrepancy{}, r.of("Discrepancy", ErrCorrupt)
 	}
 	return x, nil
 }

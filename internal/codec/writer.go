@@ -18,6 +18,7 @@ type writer struct {
 	shape  *shape           // the layout of schema; nil when our records cannot have it
 	read   *avro.Schema     // decodes what schema wrote into our layout; nil when it cannot
 	extra  bool             // schema has fields that ours does not know
+	ours   bool             // schema is ours in all that matters to its values: reader reads them
 }
 
 // flight is one look-up under way. done is closed when it has ended.
@@ -36,13 +37,30 @@ func (c *Codec) writerOf(ctx context.Context, value []byte) (*writer, error) {
 	if !ok {
 		return nil, fmt.Errorf("value of %d bytes is not framed: %w", len(value), ErrCorrupt)
 	}
+	if w, ok := c.own[id]; ok {
+		return w, nil
+	}
 	if w, ok := c.writers.Load(id); ok {
 		return w.(*writer), nil
 	}
-	if c.resolve == nil {
+	if c.resolver == nil {
 		return nil, fmt.Errorf("schema id %d: no registry: %w", id, ErrSchemaUnavailable)
 	}
 	return c.lookUp(ctx, id)
+}
+
+// writerFor is writerOf for a value that must be of the record.
+func (c *Codec) writerFor(ctx context.Context, record string, value []byte) (*writer, error) {
+	w, err := c.writerOf(ctx, value)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("codec: decode %s: %w", record, err)
+	case w.name != record:
+		return nil, fmt.Errorf("codec: decode %s: written as %q: %w", record, w.name, ErrWrongRecord)
+	case w.read == nil:
+		return nil, fmt.Errorf("codec: decode %s: schema cannot be read as ours: %w", record, ErrWrongRecord)
+	}
+	return w, nil
 }
 
 // lookUp asks the resolver, once for all goroutines that want the id at the
@@ -81,7 +99,7 @@ func (c *Codec) lookUp(ctx context.Context, id int) (*writer, error) {
 
 // fetch asks the resolver and ends the flight.
 func (c *Codec) fetch(ctx context.Context, id int, f *flight) (*writer, error) {
-	text, err := c.resolve.SchemaByID(ctx, id)
+	text, err := c.resolver.SchemaByID(ctx, id)
 	if err != nil {
 		f.gaveUp = ctx.Err() != nil
 		f.err = fmt.Errorf("schema id %d: %w: %w", id, err, ErrSchemaUnavailable)
@@ -97,6 +115,14 @@ func (c *Codec) fetch(ctx context.Context, id int, f *flight) (*writer, error) {
 	c.mu.Unlock()
 	close(f.done)
 	return f.w, f.err
+}
+
+// resolve reads a framed value of the record into v, a wire struct.
+func (w *writer) resolve(record string, value []byte, v any) error {
+	if err := w.decode(value[frameSize:], w.read, v); err != nil {
+		return fmt.Errorf("codec: decode %s: %w", record, err)
+	}
+	return nil
 }
 
 // decode reads body into v with schema, which is w.schema or w.read. The walk
@@ -122,7 +148,7 @@ func ourWriter(name string, schema *avro.Schema) (*writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("codec: schema %s: %w", name, err)
 	}
-	return &writer{name: name, schema: schema, root: root, shape: sh, read: schema}, nil
+	return &writer{name: name, schema: schema, root: root, shape: sh, read: schema, ours: true}, nil
 }
 
 // newWriter compiles a registered schema. A text that is not Avro, or not one
@@ -151,9 +177,31 @@ func newWriter(text string) *writer {
 		}
 		if read, err := avro.Resolve(schema, reader); err == nil {
 			w.root, w.shape, w.read = root, sh, read
+			w.ours = sameLayout(root, reader.Root().ExpandReferences())
 		}
 	}
 	return w
+}
+
+// sameLayout reports whether a and b have the same fields of the same types in
+// the same order. Texts may differ: registries reformat them, and descriptions
+// are corrected.
+func sameLayout(a, b *avro.SchemaNode) bool {
+	if a.Type != b.Type || a.LogicalType != b.LogicalType || len(a.Fields) != len(b.Fields) ||
+		len(a.Branches) != len(b.Branches) || (a.Items == nil) != (b.Items == nil) {
+		return false
+	}
+	for i := range a.Fields {
+		if a.Fields[i].Name != b.Fields[i].Name || !sameLayout(&a.Fields[i].Type, &b.Fields[i].Type) {
+			return false
+		}
+	}
+	for i := range a.Branches {
+		if !sameLayout(&a.Branches[i], &b.Branches[i]) {
+			return false
+		}
+	}
+	return a.Items == nil || sameLayout(a.Items, b.Items)
 }
 
 func fullName(n *avro.SchemaNode) string {

@@ -30,7 +30,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		checks: counter("checks_total", "Answers and failures made into events, GAVE_UP too.", "provider", "outcome", "cause"),
 		late: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ramp_poller_lateness_seconds",
-			Help: "From the due time of a check to its first call.", Buckets: []float64{.1, .25, .5, 1, 2, 5, 15, 60, 300, 1800, 7200}}),
+			Help: "From the due time of a check to its first call.", Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2, 5, 15, 60, 300, 1800, 7200}}),
 		nonceRefusals:  counter("nonce_refusals_total", "Calls refused, perhaps for their nonce.", "lane"),
 		unknownDropped: counter("unknown_hints_dropped_total", "Tasks of ids that only a hint named, left aside by the cap or the configuration.", "lane"),
 		extra:          counter("extra_requests_total", "Retries and log-ins that a call wanted beyond its one request.", "lane", "result"),

@@ -1,0 +1,133 @@
+package integration_test
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"testing"
+
+	"rampstream/integration"
+	"rampstream/internal/events"
+	"rampstream/internal/stream"
+)
+
+// bites shows the checker what it must find: a checker that finds nothing in a
+// falsified history proves nothing about a true one.
+func bites(t *testing.T, clean integration.Run) {
+	t.Helper()
+	topics := clean.Topics
+	for _, m := range []struct {
+		name    string
+		falsify func(*integration.Run) bool // false: the run has nothing to falsify
+		want    string
+	}{
+		{"an acknowledged record is gone", func(r *integration.Run) bool {
+			return edit(r, topics.Webhook, func(rs []stream.Record) []stream.Record { return rs[:len(rs)-1] })
+		}, integration.Lost},
+		{"a record stands in another partition", func(r *integration.Run) bool {
+			parts := r.Committed[topics.Transition]
+			from := slices.IndexFunc(parts, func(rs []stream.Record) bool { return len(rs) > 0 })
+			to := (from + 1) % len(parts)
+			moved := parts[from][0]
+			moved.Partition = int32(to)
+			parts[from], parts[to] = parts[from][1:], append(parts[to], moved)
+			return true
+		}, integration.Misplaced},
+		{"a value has a byte too many", func(r *integration.Run) bool {
+			return edit(r, topics.Discrepancy, func(rs []stream.Record) []stream.Record {
+				rs[0].Value = append(bytes.Clone(rs[0].Value), 0)
+				return rs
+			})
+		}, integration.Unreadable},
+		{"a state is an older one", func(r *integration.Run) bool {
+			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record {
+				for i, a := range rs {
+					for j := len(rs) - 1; j > i; j-- {
+						if bytes.Equal(a.Key, rs[j].Key) && !bytes.Equal(a.Value, rs[j].Value) {
+							rs[j].Value = a.Value
+							return rs
+						}
+					}
+				}
+				return rs
+			})
+		}, integration.WrongState},
+		{"an input was never made", func(r *integration.Run) bool {
+			return edit(r, topics.StatusCheck, func(rs []stream.Record) []stream.Record { return rs[1:] })
+		}, integration.Invented},
+		{"a state is missing", func(r *integration.Run) bool {
+			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record {
+				return slices.DeleteFunc(rs, func(x stream.Record) bool { return bytes.Equal(x.Key, rs[0].Key) })
+			})
+		}, integration.WrongPosition},
+		{"a transition is missing", func(r *integration.Run) bool {
+			return edit(r, topics.Transition, func(rs []stream.Record) []stream.Record { return rs[1:] })
+		}, integration.BrokenChain},
+		{"a transition stands twice", func(r *integration.Run) bool {
+			return edit(r, topics.Transition, func(rs []stream.Record) []stream.Record { return append(rs, rs[len(rs)-1]) })
+		}, integration.Repeated},
+		{"an input is neither joined nor set aside", func(r *integration.Run) bool {
+			return edit(r, topics.Intent, func(rs []stream.Record) []stream.Record { rs[0].Value = []byte("x"); return rs })
+		}, integration.Unaccounted},
+		{"a transaction is open", func(r *integration.Run) bool {
+			r.Stable = maps.Clone(r.Stable)
+			r.Stable[topics.Transition] = append([]int64{-1}, r.Stable[topics.Transition][1:]...)
+			return true
+		}, integration.Hanging},
+		{"a task is missing", func(r *integration.Run) bool {
+			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record { return rs }) &&
+				edit(r, topics.CheckSchedule, func([]stream.Record) []stream.Record { return nil })
+		}, integration.WrongTask},
+		{"a provider says otherwise", func(r *integration.Run) bool {
+			r.Expected = maps.Clone(r.Expected)
+			for k := range r.Expected {
+				r.Expected[k] = events.StatusOnHold
+			}
+			return true
+		}, integration.Untrue},
+		{"a secret stands in a record", func(r *integration.Run) bool {
+			r.Secret = []string{string(r.Committed[topics.OrderState][0][0].Key)}
+			return true
+		}, integration.Leaked},
+	} {
+		run := clean
+		run.Committed = copyOf(clean.Committed)
+		run.All = copyOf(clean.All)
+		if !m.falsify(&run) {
+			t.Errorf("the run has nothing in which %s could be shown", m.name)
+			continue
+		}
+		found, err := integration.Check(t.Context(), run)
+		must(t, err)
+		if !slices.ContainsFunc(found, func(v integration.Violation) bool { return v.Invariant == m.want }) {
+			t.Errorf("%s: the checker found %v, want a violation of %q", m.name, found, m.want)
+		}
+	}
+}
+
+func copyOf(log map[string][][]stream.Record) map[string][][]stream.Record {
+	out := map[string][][]stream.Record{}
+	for topic, parts := range log {
+		for _, rs := range parts {
+			out[topic] = append(out[topic], slices.Clone(rs))
+		}
+	}
+	return out
+}
+
+// edit changes the fullest partition of a topic, as both readers see it.
+func edit(r *integration.Run, topic string, change func([]stream.Record) []stream.Record) bool {
+	for _, log := range []map[string][][]stream.Record{r.Committed, r.All} {
+		parts, most := log[topic], 0
+		for n := range parts {
+			if len(parts[n]) > len(parts[most]) {
+				most = n
+			}
+		}
+		if len(parts[most]) == 0 {
+			return false
+		}
+		parts[most] = change(parts[most])
+	}
+	return true
+}

@@ -1,0 +1,246 @@
+package integration_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"rampstream/integration"
+	"rampstream/internal/app"
+	"rampstream/internal/demo"
+	"rampstream/internal/events"
+	"rampstream/internal/providers/simulator"
+)
+
+// place places orders and customers evenly over a time. It runs until all are
+// placed or ctx ends.
+func (w *world) place(ctx context.Context, orders, customers int, over time.Duration) error {
+	tick := time.NewTicker(over / time.Duration(orders+customers))
+	defer tick.Stop()
+	for n := range orders + customers {
+		if err := w.sim.Place(ctx, n, n >= orders); err != nil {
+			return fmt.Errorf("place subject %d: %w", n, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// settledFor is how long every state must agree with the truth: one that is
+// right by chance moves again.
+const settledFor = time.Second
+
+// agree waits until the providers are quiet and every state is what they
+// finally say, and stays so.
+func (w *world) agree(within time.Duration) map[events.Key]events.State {
+	w.t.Helper()
+	table := w.table()
+	var since time.Time
+	eventually(w.t, within, "every state agrees with its provider", func() (bool, string) {
+		if _, err := table.Refresh(w.t.Context()); err != nil {
+			return false, err.Error()
+		}
+		var wrong []string
+		for _, tr := range w.sim.World.Truth() {
+			if st, ok := table.States()[tr.Key]; !ok || st.Status != demo.Expected(tr) {
+				wrong = append(wrong, fmt.Sprintf("%s is %s by %s, want %s (%s)", tr.Key, st.Status, st.DecidedBy, demo.Expected(tr), tr.Raw))
+			}
+		}
+		if len(wrong) > 0 || !w.sim.World.Quiet() {
+			since = time.Time{}
+			return false, fmt.Sprintf("quiet: %t, %d wrong:\n%s", w.sim.World.Quiet(), len(wrong), strings.Join(wrong, "\n"))
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		return time.Since(since) >= settledFor, "they agree for too short a time"
+	})
+	return table.States()
+}
+
+// drained waits until the reconciler has committed everything in its inputs.
+// Nothing may be writing to them.
+func (w *world) drained() {
+	w.t.Helper()
+	inputs := w.topics().Inputs()
+	eventually(w.t, 60*time.Second, "the reconciler has read its inputs", func() (bool, string) {
+		ends, err := w.adm.ListEndOffsets(w.t.Context(), inputs...)
+		if err != nil {
+			return false, err.Error()
+		}
+		done, err := w.adm.FetchOffsets(w.t.Context(), w.cfg.Reconciler.Group)
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, topic := range inputs {
+			for n := range int32(partitions) {
+				end, _ := ends.Lookup(topic, n)
+				at, ok := done.Lookup(topic, n)
+				if end.Offset > 0 && (!ok || at.At != end.Offset) {
+					return false, fmt.Sprintf("%s-%d: %d of %d", topic, n, at.At, end.Offset)
+				}
+			}
+		}
+		return true, ""
+	})
+}
+
+// finish stops the programs in the order of the data, reads everything and
+// checks every invariant.
+func (w *world) finish(ingest, poller []*process, reconcilers ...*process) integration.Run {
+	w.t.Helper()
+	for _, p := range slices.Concat(ingest, poller) {
+		p.stop()
+	}
+	w.drained()
+	for _, p := range reconcilers {
+		p.stop()
+	}
+	run := w.record()
+	w.check(run)
+	return run
+}
+
+// record reads what the world has left behind.
+func (w *world) record() integration.Run {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
+	defer cancel()
+	history, err := integration.Read(ctx, w.cfg.Kafka.Brokers, w.topics(), partitions)
+	must(w.t, err)
+	rules, err := app.Rules(w.cfg, known())
+	must(w.t, err)
+	cd, _ := w.reading()
+	run := integration.Run{
+		History: history, Rules: rules, Codec: cd, Schema: w.schema, Receipts: w.receipts(), Expected: map[events.Key]events.Status{},
+		Secret: append(w.sim.World.Canaries(), w.sim.World.Secrets()...),
+	}
+	run.Secret = append(run.Secret, w.sim.Token)
+	for _, tr := range w.sim.World.Truth() {
+		if tr.Settled {
+			run.Expected[tr.Key] = demo.Expected(tr)
+		}
+	}
+	for _, p := range w.processes() {
+		run.Output += p.log.String()
+	}
+	return run
+}
+
+// check fails the test with the witnesses.
+func (w *world) check(run integration.Run) {
+	w.t.Helper()
+	start := time.Now()
+	found, err := integration.Check(w.t.Context(), run)
+	must(w.t, err)
+	for i, v := range found {
+		if i == 20 {
+			w.t.Errorf("... and %d more", len(found)-i)
+			break
+		}
+		w.t.Error(v)
+	}
+	counts := make([]string, 0, 11)
+	for _, t := range w.topics().All() {
+		aborted := 0
+		for n := range run.All[t] {
+			aborted += len(run.All[t][n]) - len(run.Committed[t][n])
+		}
+		counts = append(counts, fmt.Sprintf("%s %d", strings.TrimPrefix(t, w.cfg.Topics.Prefix), run.Count(t)))
+		if aborted > 0 {
+			counts = append(counts, fmt.Sprintf("(%d aborted)", aborted))
+		}
+	}
+	w.t.Logf("checked %d receipts and %s in %v", len(run.Receipts), strings.Join(counts, ", "), time.Since(start).Round(time.Millisecond))
+}
+
+// receipts are all that ingest promised: to the providers and to the merchant.
+func (w *world) receipts() []integration.Receipt {
+	w.t.Helper()
+	var out []integration.Receipt
+	for _, lane := range w.sim.World.Lanes() {
+		p, a := lane.Split()
+		for _, d := range w.sim.World.Deliveries(p, a) {
+			if d.Status != http.StatusOK {
+				continue
+			}
+			var r integration.Receipt
+			if err := json.Unmarshal(d.Answer, &r); err != nil || r.EventID == "" {
+				w.t.Errorf("delivery of %s was answered 200 with %q: no receipt", d.Key, d.Answer)
+				continue
+			}
+			out = append(out, r)
+		}
+	}
+	for _, r := range w.sim.Acknowledged() {
+		out = append(out, integration.Receipt{EventID: r.EventID, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
+	}
+	return out
+}
+
+// schema asks the registry in the plain words of its API.
+func (w *world) schema(ctx context.Context, id int) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/schemas/ids/%d", w.cfg.Registry.URL, id), nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("schema %d: HTTP %d, %w", id, resp.StatusCode, err)
+	}
+	var out struct{ Schema string }
+	return out.Schema, json.Unmarshal(text, &out)
+}
+
+// ownership checks how the poller used Kanga's key: nonces increase without an
+// exception, and the provider refused at most one call for each change of owner.
+func (w *world) ownership(changes int) {
+	w.t.Helper()
+	st := w.sim.World.Stats()
+	if st.NonceViolations > changes || st.Calls[simulator.ClassNonce] > changes {
+		w.t.Errorf("%d nonces did not increase and %d calls were refused for it; want at most %d", st.NonceViolations, st.Calls[simulator.ClassNonce], changes)
+	}
+	last := int64(0)
+	for _, c := range w.sim.World.Calls("kanga", demo.Account) {
+		if c.Nonce == 0 || c.Class == simulator.ClassNonce {
+			continue
+		}
+		if c.Nonce <= last {
+			w.t.Errorf("nonce %d after %d in an accepted call at %s", c.Nonce, last, c.Start.Format(time.StampMilli))
+		}
+		last = max(last, c.Nonce)
+	}
+	if changes == 0 {
+		w.overlaps()
+	}
+}
+
+// overlaps fails for a call of Kanga's lane that began while an answer to
+// another was still to be read. An answer that was cut, or that the poller
+// refused to read to its end, is over for the poller before it is for the
+// provider.
+func (w *world) overlaps() {
+	w.t.Helper()
+	calls := w.sim.World.Calls("kanga", demo.Account)
+	for _, c := range calls {
+		for _, d := range calls {
+			if d.Start.Before(c.Start) && c.Start.Before(d.End) && d.Fault == "" {
+				w.t.Errorf("a call at %s began while one of %s was in flight", c.Start.Format(time.StampMilli), d.Start.Format(time.StampMilli))
+			}
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package integration_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"rampstream/internal/kafka/embedded"
+)
+
+var (
+	realBrokers  = flag.String("kafka", os.Getenv("KAFKA_BROKERS"), "brokers of a real cluster")
+	realRegistry = flag.String("registry", os.Getenv("REGISTRY_URL"), "URL of its schema registry")
+	seed         = flag.Uint64("seed", 1, "seed of fates, faults and kills")
+)
+
+// bin is the folder of the built programs.
+var bin string
+
+// ran counts, by platform, the scenarios that ran.
+var ran = map[string]int{}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Scenarios mostly wait, so more of them may run at once than there are cores.
+	_ = flag.Set("test.parallel", strconv.Itoa(together))
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	if os.Getenv("RAMP_REAL_KAFKA") == "required" && (*realBrokers == "" || *realRegistry == "") {
+		fmt.Fprintln(os.Stderr, "integration: RAMP_REAL_KAFKA=required, but KAFKA_BROKERS or REGISTRY_URL is not set")
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "integration")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	bin = dir
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", bin+string(filepath.Separator),
+		"../cmd/ingest", "../cmd/poller", "../cmd/reconciler", "../cmd/rampctl", "../examples/merchant")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "integration: build the programs:", err)
+		return 1
+	}
+	code := m.Run()
+	fmt.Printf("integration: %d scenarios ran on the embedded broker, %d on real Kafka\n", ran["embedded"], ran["real"])
+	if *realBrokers == "" || *realRegistry == "" {
+		fmt.Println("integration: real Kafka was left out: KAFKA_BROKERS and REGISTRY_URL are not set")
+	}
+	if os.Getenv("RAMP_REAL_KAFKA") == "required" && ran["real"] == 0 && flag.Lookup("test.list").Value.String() == "" {
+		fmt.Println("integration: RAMP_REAL_KAFKA=required, and no scenario ran there")
+		return 1
+	}
+	return code
+}
+
+// platform is where scenarios run.
+type platform struct {
+	name     string
+	brokers  []string
+	registry string
+	replicas int16
+}
+
+func (p platform) real() bool { return p.name == "real" }
+
+// A scenario is one story, told on every platform.
+type scenario struct {
+	name string
+	run  func(*testing.T, platform)
+	// alone reports whether it runs apart: it measures, or takes brokers away
+	// from the others.
+	alone func(platform) bool
+}
+
+func never(platform) bool  { return false }
+func always(platform) bool { return true }
+
+var scenarios = []scenario{
+	{"ring", ring, never},
+	{"crash", crash, never},
+	{"rebalance", rebalance, never},
+	{"restart", restart, never},
+	{"readers", readers, never},
+	{"merchant", merchant, never},
+	{"kado bodies", kadoBodies, never},
+	{"exit codes", exitCodes, never},
+	{"hostile", hostile, always},
+	{"kafka away", kafkaAway, platform.real},
+}
+
+func TestEmbedded(t *testing.T) {
+	cluster, err := embedded.Start(embedded.Options{})
+	must(t, err)
+	t.Cleanup(cluster.Close)
+	runAll(t, platform{"embedded", cluster.Brokers(), cluster.RegistryURL(), 1})
+}
+
+func TestReal(t *testing.T) {
+	if *realBrokers == "" || *realRegistry == "" {
+		t.Skip("KAFKA_BROKERS and REGISTRY_URL are not set: export $(scripts/kafka up 3)")
+	}
+	brokers := strings.Split(*realBrokers, ",")
+	runAll(t, platform{"real", brokers, *realRegistry, int16(min(len(brokers), 3))})
+}
+
+// together is how many scenarios run at once.
+const together = 4
+
+func runAll(t *testing.T, p platform) {
+	one := func(t *testing.T, s scenario) {
+		start := time.Now()
+		s.run(t, p)
+		t.Logf("%s on %s Kafka: %.1f s", s.name, p.name, time.Since(start).Seconds())
+	}
+	for _, s := range scenarios {
+		if s.alone(p) {
+			t.Run(s.name, func(t *testing.T) { ran[p.name]++; one(t, s) })
+		}
+	}
+	t.Run("together", func(t *testing.T) {
+		for _, s := range scenarios {
+			if !s.alone(p) {
+				t.Run(s.name, func(t *testing.T) {
+					ran[p.name]++ // before Parallel: one at a time
+					t.Parallel()
+					one(t, s)
+				})
+			}
+		}
+	})
+}

@@ -1,0 +1,91 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"rampstream/internal/providers/simulator"
+	"rampstream/internal/stream"
+)
+
+// readers: a client that shares no code with ours reads the same records, and
+// another Avro library, in the checker, reads every value. A third reader, in
+// Python, joins where it is installed.
+func readers(t *testing.T, p platform) {
+	w := newWorld(t, p, options{faults: simulator.DefaultFaults(), stage: 100 * time.Millisecond})
+	ingest, poller, reconciler := w.startAll()
+	must(t, w.place(t.Context(), 16, 2, 2*time.Second))
+	w.agree(60 * time.Second)
+	run := w.finish([]*process{ingest}, []*process{poller}, reconciler)
+	for _, topic := range append(w.topics().Inputs(), w.topics().LaneState) {
+		for n, want := range run.Committed[topic] {
+			got := w.readOther(topic, n, len(want))
+			if len(got) != len(want) {
+				t.Errorf("kafka-go reads %d records of %s-%d, kgo %d", len(got), topic, n, len(want))
+				continue
+			}
+			for i := range want {
+				if !sameRecord(want[i], got[i]) {
+					t.Errorf("kafka-go and kgo read different records at %s-%d offset %d", topic, n, want[i].Offset)
+				}
+			}
+		}
+	}
+	python(t, w, run)
+}
+
+// readOther reads a partition from its start to its present end with
+// segmentio/kafka-go.
+func (w *world) readOther(topic string, partition, want int) []kafka.Message {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	conn, err := kafka.DialLeader(ctx, "tcp", w.cfg.Kafka.Brokers[0], topic, partition)
+	must(w.t, err)
+	defer func() { _ = conn.Close() }()
+	end, err := conn.ReadLastOffset()
+	must(w.t, err)
+	if end == 0 {
+		return nil
+	}
+	must(w.t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
+	var out []kafka.Message
+	for {
+		batch := conn.ReadBatchWith(kafka.ReadBatchConfig{MinBytes: 1, MaxBytes: 16 << 20, IsolationLevel: kafka.ReadCommitted})
+		for {
+			m, err := batch.ReadMessage()
+			if err != nil {
+				if !errors.Is(err, io.EOF) {
+					w.t.Errorf("kafka-go: %s-%d after %d of %d records: %v", topic, partition, len(out), want, err)
+					return out
+				}
+				break
+			}
+			out = append(out, m)
+		}
+		must(w.t, batch.Close())
+		if at, _ := conn.Offset(); at >= end {
+			return out
+		}
+	}
+}
+
+func sameRecord(a stream.Record, b kafka.Message) bool {
+	if len(a.Headers) != len(b.Headers) {
+		return false
+	}
+	for i, h := range a.Headers {
+		if h.Key != b.Headers[i].Key || !bytes.Equal(h.Value, b.Headers[i].Value) {
+			return false
+		}
+	}
+	// Of a topic with LogAppendTime kafka-go shows the producer's time.
+	return a.Offset == b.Offset && bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) &&
+		(a.AppendTime || a.TimestampMs == b.Time.UnixMilli())
+}

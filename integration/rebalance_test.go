@@ -1,0 +1,48 @@
+package integration_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"rampstream/internal/providers/simulator"
+)
+
+// rebalance: instances join and leave while orders move.
+func rebalance(t *testing.T, p platform) {
+	w := newWorld(t, p, options{faults: simulator.DefaultFaults()})
+	ingest, pollerA, reconcilerA := w.startAll()
+	placed := make(chan error, 1)
+	go func() { placed <- w.place(t.Context(), 60, 6, 6*time.Second) }()
+
+	pollerB, reconcilerB := w.start("poller", "b"), w.start("reconciler", "b")
+	reconcilerB.ready()
+	pollerB.ready()
+	// The first ones leave for good: an operator removes static members, or their
+	// partitions wait for the session to time out.
+	pollerA.stop()
+	reconcilerA.stop()
+	w.remove("a")
+	pollerC, reconcilerC := w.start("poller", "c"), w.start("reconciler", "c")
+	reconcilerC.ready()
+	pollerC.ready()
+	must(t, <-placed)
+	pollerB.stop()
+	reconcilerB.stop()
+	w.remove("b")
+
+	w.agree(90 * time.Second)
+	w.finish([]*process{ingest}, []*process{pollerC}, reconcilerC)
+	w.ownership(5) // each join and each leave may move the lane
+}
+
+// remove takes a static member out of both groups.
+func (w *world) remove(instance string) {
+	w.t.Helper()
+	for _, group := range []string{w.cfg.Poller.Group, w.cfg.Reconciler.Group} {
+		left, err := w.adm.LeaveGroup(w.t.Context(), kadm.LeaveGroup(group).InstanceIDs(instance))
+		must(w.t, err)
+		must(w.t, left.Error())
+	}
+}

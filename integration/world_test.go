@@ -1,0 +1,329 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/app"
+	"rampstream/internal/codec"
+	"rampstream/internal/config"
+	"rampstream/internal/demo"
+	"rampstream/internal/inspect"
+	"rampstream/internal/kafka"
+	"rampstream/internal/providers"
+	"rampstream/internal/providers/kado"
+	"rampstream/internal/providers/kanga"
+	"rampstream/internal/providers/koinal"
+	"rampstream/internal/providers/kuna"
+	"rampstream/internal/providers/simulator"
+	"rampstream/internal/providers/zumo"
+	"rampstream/internal/stream"
+)
+
+const partitions = 4
+
+func known() []providers.Provider {
+	return []providers.Provider{kado.Provider, kanga.Provider, koinal.Provider, kuna.Provider, zumo.Provider}
+}
+
+// world is one scenario's surroundings: topics of its own, simulated providers,
+// a configuration file, and the processes that it started.
+type world struct {
+	t      *testing.T
+	p      platform
+	dir    string
+	file   string // the configuration
+	cfg    config.Config
+	sim    *demo.Sim
+	ingest string // base URL
+	adm    *kadm.Client
+
+	mu    sync.Mutex
+	procs []*process
+}
+
+// options of a world; the zero value is one without faults.
+type options struct {
+	seed   uint64
+	faults simulator.Faults
+	stage  time.Duration
+	change func(*config.Config)
+	empty  bool // no topics, no schemas
+}
+
+func newWorld(t *testing.T, p platform, o options) *world {
+	t.Helper()
+	if o.seed == 0 {
+		o.seed = *seed
+	}
+	t.Logf("seed %d", o.seed)
+	w := &world{t: t, p: p, dir: t.TempDir()}
+	listen := freeAddr(t)
+	w.ingest = "http://" + listen
+	var err error
+	// The world outlives the test's own context: its end is part of the clean-up.
+	w.sim, err = demo.New(context.Background(), demo.Options{Seed: o.seed, Faults: o.faults, Stage: o.stage, Ingest: w.ingest})
+	must(t, err)
+	t.Cleanup(w.sim.World.Close)
+	w.cfg = w.sim.Config(p.brokers, p.registry)
+	c := &w.cfg
+	c.Topics.Prefix = fmt.Sprintf("it-%08x.", rand.Uint32())
+	c.Topics.Partitions, c.Topics.Replicas = partitions, p.replicas
+	c.Ingest.Listen, c.Ingest.PublicURL = listen, "https://hooks.example.com"
+	c.Poller.Group, c.Reconciler.Group = c.Topics.Prefix+"poller", c.Topics.Prefix+"reconciler"
+	c.Poller.InstanceID, c.Reconciler.InstanceID, c.Reconciler.TransactionalID = "none", "none", ""
+	if o.change != nil {
+		o.change(c)
+	}
+	w.file, err = demo.WriteConfig(*c, w.dir)
+	must(t, err)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Kafka.Brokers...))
+	must(t, err)
+	t.Cleanup(cl.Close)
+	w.adm = kadm.NewClient(cl)
+	t.Cleanup(w.end)
+	if !o.empty {
+		w.prepare()
+	}
+	return w
+}
+
+// prepare creates topics and schemas the way an operator does.
+func (w *world) prepare() {
+	w.t.Helper()
+	for _, args := range [][]string{{"topics", "apply"}, {"schemas", "register"}, {"topics", "check"}, {"schemas", "check"}} {
+		if code, out := w.rampctl(args...); code != 0 {
+			w.t.Fatalf("rampctl %s: exit code %d, want 0\n%s", strings.Join(args, " "), code, out)
+		}
+	}
+}
+
+// end kills what still runs, shows logs of a failed test, and removes topics.
+func (w *world) end() {
+	for _, p := range w.processes() {
+		p.end()
+		if w.t.Failed() {
+			w.t.Logf("---- %s, exit code %d\n%s", p, p.code, tail(p.log.String()))
+		}
+	}
+	if w.p.real() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_, _ = w.adm.DeleteTopics(ctx, w.cfg.Topics.Names().All()...) // politeness only
+	}
+}
+
+func (w *world) processes() []*process {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]*process(nil), w.procs...)
+}
+
+// rampctl runs one command to its end.
+func (w *world) rampctl(args ...string) (code int, out string) {
+	w.t.Helper()
+	return w.command("rampctl", append([]string{"-c", w.file}, args...)...)
+}
+
+// command runs a program to its end.
+func (w *world) command(name string, args ...string) (code int, out string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
+	cmd.Env = environment("it")
+	text, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	return cmd.ProcessState.ExitCode(), string(text)
+}
+
+// environment is ours without settings of rampstream.
+func environment(instance string) []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "RAMP_") {
+			env = append(env, v)
+		}
+	}
+	return append(env, "RAMP_POLLER_INSTANCE_ID="+instance, "RAMP_RECONCILER_INSTANCE_ID="+instance)
+}
+
+// process is a running program.
+type process struct {
+	w              *world
+	name, instance string
+	admin          string // base URL
+	cmd            *exec.Cmd
+	log            *output
+	done           chan struct{}
+	code           int // -1 when killed; valid after done
+}
+
+func (p *process) String() string {
+	return fmt.Sprintf("%s %s (pid %d)", p.name, p.instance, p.cmd.Process.Pid)
+}
+
+// start runs a program on the world's configuration.
+func (w *world) start(name, instance string) *process {
+	w.t.Helper()
+	addr := freeAddr(w.t)
+	p := &process{w: w, name: name, instance: instance, admin: "http://" + addr, log: &output{}, done: make(chan struct{})}
+	p.cmd = exec.Command(filepath.Join(bin, name), "-config", w.file, "-admin-listen", addr)
+	p.cmd.Env, p.cmd.Stderr, p.cmd.Stdout = environment(instance), p.log, p.log
+	must(w.t, p.cmd.Start())
+	go func() {
+		_ = p.cmd.Wait()
+		p.code = p.cmd.ProcessState.ExitCode()
+		close(p.done)
+	}()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.procs = append(w.procs, p)
+	return p
+}
+
+// startAll runs one of each and waits until all are ready.
+func (w *world) startAll() (ingest, poller, reconciler *process) {
+	w.t.Helper()
+	reconciler, ingest, poller = w.start("reconciler", "a"), w.start("ingest", "a"), w.start("poller", "a")
+	for _, p := range []*process{reconciler, ingest, poller} {
+		p.ready()
+	}
+	return ingest, poller, reconciler
+}
+
+// readiness is the status of /readyz; 0 while nothing answers.
+func (p *process) readiness() (int, string) {
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get(p.admin + "/readyz")
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+func (p *process) ready() {
+	p.w.t.Helper()
+	eventually(p.w.t, 60*time.Second, p.String()+" is ready", func() (bool, string) {
+		select {
+		case <-p.done:
+			p.w.t.Fatalf("%s ended with code %d", p, p.code)
+		default:
+		}
+		code, said := p.readiness()
+		return code == http.StatusOK, said
+	})
+}
+
+// wait waits for the end of a program that was told to end.
+func (p *process) wait() int {
+	p.w.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(60 * time.Second):
+		p.w.t.Fatalf("%s does not end", p)
+	}
+	return p.code
+}
+
+// stop is SIGTERM, which must end with code 0.
+func (p *process) stop() {
+	p.w.t.Helper()
+	must(p.w.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	if code := p.wait(); code != 0 {
+		p.w.t.Errorf("%s: exit code %d after SIGTERM, want 0", p, code)
+	}
+}
+
+// kill is kill -9, proven: the process was ended by it and is gone.
+func (p *process) kill() {
+	p.w.t.Helper()
+	must(p.w.t, p.cmd.Process.Kill())
+	p.wait()
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		p.w.t.Errorf("%s was not killed: %v", p, p.cmd.ProcessState)
+	}
+	if err := syscall.Kill(p.cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
+		p.w.t.Errorf("%s is still there: %v", p, err)
+	}
+}
+
+// end is for the clean-up.
+func (p *process) end() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// reading opens what a test reads topics with.
+func (w *world) reading() (*codec.Codec, *kafka.Log) {
+	w.t.Helper()
+	reg, err := app.OpenRegistry(w.cfg)
+	must(w.t, err)
+	cd, err := app.OpenCodec(w.t.Context(), w.cfg, reg)
+	must(w.t, err)
+	log, err := kafka.OpenLog(kafka.Config{Brokers: w.cfg.Kafka.Brokers, ClientID: "integration"})
+	must(w.t, err)
+	w.t.Cleanup(log.Close)
+	return cd, log
+}
+
+func (w *world) table() *inspect.Table {
+	w.t.Helper()
+	cd, log := w.reading()
+	return inspect.NewTable(inspect.Reader{Log: log, Codec: cd, Topics: w.topics(), Partitions: w.cfg.Topics.Partitions})
+}
+
+func (w *world) topics() stream.Topics { return w.cfg.Topics.Names() }
+
+// answer is what ingest said.
+type answer struct {
+	Status     int
+	RetryAfter string
+	Body       []byte
+	Took       time.Duration
+}
+
+// post sends one request to ingest; a request that gets no answer has status 0.
+func (w *world) post(path string, header http.Header, body []byte) answer {
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.ingest+path, bytes.NewReader(body))
+	if err != nil {
+		return answer{Body: []byte(err.Error())}
+	}
+	req.Header = header.Clone()
+	start := time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return answer{Body: []byte(err.Error()), Took: time.Since(start)}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, _ := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header.Get("Retry-After"), text, time.Since(start)}
+}
+
+// intend posts the intent of an order that no provider has.
+func (w *world) intend(id string) answer {
+	text, _ := json.Marshal(map[string]string{"provider": "koinal", "account": demo.Account, "order_id": id})
+	return w.post("/v1/orders", http.Header{"Authorization": {"Bearer " + w.sim.Token}, "Content-Type": {"application/json"}}, text)
+}

@@ -10,7 +10,7 @@ import (
 // The append functions write Avro's binary encoding of the types that our
 // schemas have. Every record is written by a function of its own, field by
 // field in the order of its schema: through the Avro library's reflection a
-// state took seven times as long and forty times as many allocations. Tests
+// state took four times as long and fifteen allocations instead of one. Tests
 // hold the bytes equal to those of that library and of three others.
 
 func appendLong(b []byte, n int64) []byte { return binary.AppendVarint(b, n) }

@@ -236,11 +236,17 @@ func (t *touched) lastAsked() events.Millis {
 func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs observation, r stream.Record) error {
 	t.cause = where(r)
 	e.cfg.Observer.Joined(obs.source, "changed")
-	if !e.cfg.Rules.Configured(t.key.Lane()) {
+	configured := e.cfg.Rules.Configured(t.key.Lane())
+	// Forgetting needs no table, and must not wait for one.
+	if !configured && rows[0].Kind != events.EvidenceForget {
 		t.keep(rows)
 		return nil
 	}
 	st, after := e.cfg.Rules.Assess(t.key, rows)
+	if !configured {
+		st.RulesVersion = versionUnconfigured
+		t.renewAll()
+	}
 	if st.Status == events.StatusUnknown && st.DecidedBy == order.RuleNoKnownStatus {
 		e.cfg.Observer.UnknownStatus(t.key.Provider)
 	}

@@ -50,19 +50,21 @@ func hostile(t *testing.T, p platform) {
 
 	attacked := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 4 {
-		for _, a := range attacks {
-			wg.Go(func() {
+	flood := time.Now().Add(3 * time.Second)
+	for _, a := range attacks {
+		wg.Go(func() {
+			for time.Now().Before(flood) {
 				if got := w.raw(a.request, "", 0); !slices.Contains(a.answers, got) {
 					t.Errorf("%s: answer %d, want one of %v", a.name, got, a.answers)
+					return
 				}
-			})
-		}
+			}
+		})
 	}
-	for range 20 {
-		wg.Go(func() { w.endless("Content-Length: 1073741824\r\n\r\n", strings.Repeat("x", 64<<10)) })
+	for range 4 {
+		wg.Go(func() { w.endless(flood, "Content-Length: 1073741824\r\n\r\n", strings.Repeat("x", 64<<10)) })
 		wg.Go(func() {
-			w.endless("Transfer-Encoding: chunked\r\n\r\n", "10000\r\n"+strings.Repeat("x", 64<<10)+"\r\n")
+			w.endless(flood, "Transfer-Encoding: chunked\r\n\r\n", "10000\r\n"+strings.Repeat("x", 64<<10)+"\r\n")
 		})
 	}
 	for range 100 {
@@ -100,16 +102,19 @@ type latencies struct {
 	p50, p99 time.Duration
 }
 
-// good sends n good requests one after the other, or as long as until is open.
+// good sends n good requests one after the other, some hundred a second, or as
+// many as come before until is closed.
 func (w *world) good(n int, until <-chan struct{}) latencies {
 	w.t.Helper()
 	var took []time.Duration
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
 	for i := 0; until != nil || i < n; i++ {
 		select {
 		case <-until:
 			until, n = nil, 0
 			continue
-		default:
+		case <-tick.C:
 		}
 		a := w.intend(fmt.Sprintf("good-%d", i))
 		if a.Status != http.StatusOK {
@@ -157,30 +162,38 @@ func firstStatus(c net.Conn) int {
 	return resp.StatusCode
 }
 
-// endless sends pieces until it is cut, which must be soon and with 413.
-func (w *world) endless(head, piece string) {
+// endless sends bodies without an end, one after the other until a time. Each
+// must be cut soon and with 413.
+func (w *world) endless(until time.Time, head, piece string) {
+	for time.Now().Before(until) {
+		answer, sent, err := w.pour(hostileHead+head, piece)
+		if err != nil || answer != http.StatusRequestEntityTooLarge && answer != http.StatusServiceUnavailable {
+			w.t.Errorf("an endless body was answered %d, %v; want 413", answer, err)
+			return
+		}
+		if sent > 64<<20 {
+			w.t.Errorf("an endless body was cut after %d MiB", sent>>20)
+		}
+	}
+}
+
+// pour sends pieces until the server takes no more, or for 1 GiB.
+func (w *world) pour(head, piece string) (answer, sent int, err error) {
 	c, err := net.Dial("tcp", strings.TrimPrefix(w.ingest, "http://"))
 	if err != nil {
-		w.t.Errorf("dial: %v", err)
-		return
+		return 0, 0, err
 	}
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	answered := make(chan int, 1)
 	go func() { answered <- firstStatus(c) }()
-	sent := 0
-	_, err = io.WriteString(c, hostileHead+head)
-	for err == nil && sent < 1<<30 {
+	_, werr := io.WriteString(c, head)
+	for werr == nil && sent < 1<<30 {
 		var n int
-		n, err = io.WriteString(c, piece)
+		n, werr = io.WriteString(c, piece)
 		sent += n
 	}
-	if got := <-answered; got != http.StatusRequestEntityTooLarge && got != http.StatusServiceUnavailable {
-		w.t.Errorf("an endless body was answered %d, want 413", got)
-	}
-	if sent > 64<<20 {
-		w.t.Errorf("an endless body was cut after %d MiB", sent>>20)
-	}
+	return <-answered, sent, nil
 }
 
 // memory reads a field of /proc/PID/status, in KiB.

@@ -20,13 +20,13 @@ func (l *lane) ask(now time.Time, t *task, cause events.Cause) {
 	l.disarm(t)
 	before := t.lastCall
 	t.busy, t.lastCall, t.cause = true, at, cause
-	q := providers.Question{Key: t.Key}
+	q := providers.Question{Key: l.subject(t)}
 	if l.serial() {
 		q.Nonce = l.nonces.take(int64(at))
 	}
 	id := l.c.begin(&op{lane: l, task: t, started: now, before: before,
-		check: events.StatusCheck{Key: t.Key, ObservedAt: at, Cause: cause, Attempt: t.attempt}})
-	l.c.emit(Ask{ID: id, Lane: l.name, Question: q, Cause: cause, Attempt: t.attempt})
+		check: events.StatusCheck{Key: q.Key, ObservedAt: at, Cause: cause, Attempt: int32(t.attempt)}})
+	l.c.emit(Ask{ID: id, Lane: l.name, Question: q, Cause: cause, Attempt: int32(t.attempt)})
 }
 
 // giveUp publishes the last word of tasks that nobody will be asked about again.
@@ -36,7 +36,7 @@ func (l *lane) giveUp(now time.Time) {
 		l.disarm(t)
 		at := events.At(now)
 		t.busy, t.gaveUp, t.lastCall = true, true, at
-		check := events.StatusCheck{Key: t.Key, ObservedAt: at, AnsweredAt: at, Cause: events.CauseSchedule,
+		check := events.StatusCheck{Key: l.subject(t), ObservedAt: at, AnsweredAt: at, Cause: events.CauseSchedule,
 			Outcome: events.OutcomeGaveUp, Attempt: 1}
 		l.publish(&publication{task: t, checks: []events.StatusCheck{l.finish(check)}})
 	}
@@ -131,12 +131,13 @@ func (l *lane) read(now time.Time, o *op, in Answered) events.StatusCheck {
 // to another order; when the second answer says the same, it stands, and the
 // reconciler sees the mismatch.
 func (l *lane) doubts(t *task, f events.Facts) bool {
-	if !l.serial() || t == nil || t.ExpectedAmount == "" || t.attempt > 1 || t.doubted {
+	if !l.serial() || t == nil || t.expected == nil || t.attempt > 1 || t.doubted {
 		return false
 	}
 	stated := f.FiatAmount != "" || f.CryptoAmount != ""
-	fits := sameAmount(f.FiatAmount, t.ExpectedAmount) && fitsCurrency(f.FiatCurrency, t.ExpectedCurrency) ||
-		sameAmount(f.CryptoAmount, t.ExpectedAmount) && fitsCurrency(f.CryptoAsset, t.ExpectedCurrency)
+	want := t.expected
+	fits := sameAmount(f.FiatAmount, want.amount) && fitsCurrency(f.FiatCurrency, want.currency) ||
+		sameAmount(f.CryptoAmount, want.amount) && fitsCurrency(f.CryptoAsset, want.currency)
 	t.doubted = stated && !fits
 	return t.doubted
 }

@@ -13,7 +13,7 @@ func (l *lane) due(now time.Time) {
 		l.timers.remove(t.timerPos)
 		if t.held {
 			l.setHeld(t, false)
-			t.reasks++
+			t.reasks = min(t.reasks+1, 60)
 		}
 		l.enqueue(t, l.classify(t, at), at)
 	}
@@ -39,7 +39,7 @@ func (l *lane) classify(t *task, at events.Millis) class {
 		return classParked
 	case t.GiveUp:
 		return classGiveUp
-	case !l.canAsk(t.Key.Kind):
+	case !l.canAsk(t.Kind):
 		return classParked
 	case !t.Known:
 		return classUnknown

@@ -237,7 +237,7 @@ func (c *Core) scheduled(now time.Time, in Scheduled) {
 	switch l := c.lanes[in.Key.Lane()]; {
 	case !c.owned[partition]: // a record read before the revocation
 	case in.Gone && l != nil:
-		l.unschedule(in.Key.String())
+		l.unschedule(in.Key)
 	case !in.Gone:
 		c.laneOf(now, in.Key, partition).schedule(now, in.Task)
 	}

@@ -23,7 +23,7 @@ type lane struct {
 	known     bool // configured here
 	left      bool // lost: nothing new starts
 
-	tasks   map[string]*task
+	tasks   map[string]*task // by name
 	timers  queue
 	ready   [classes]queue
 	held    int // answered tasks that wait for the reconciler
@@ -77,6 +77,12 @@ func newLane(c *Core, now time.Time, name events.Lane, partition int32, s events
 	return l
 }
 
+// subject is the key of a task.
+func (l *lane) subject(t *task) events.Key {
+	provider, account := l.name.Split()
+	return events.Key{Provider: provider, Account: account, Kind: t.Kind, ID: t.id()}
+}
+
 func (l *lane) serial() bool { return l.account.Capabilities.Serial }
 
 func (l *lane) limit() int {
@@ -126,15 +132,15 @@ func (l *lane) pumpLeaving(now time.Time, w *waker) { l.republish(now, w) }
 
 // schedule takes the reconciler's word about one key.
 func (l *lane) schedule(now time.Time, ct events.CheckTask) {
-	key := ct.Key.String()
-	t := l.tasks[key]
-	if t == nil {
-		if !ct.Known && l.refuseUnknown(key) {
+	name := nameOf(ct.Key)
+	t, had := l.tasks[name]
+	if !had {
+		if !ct.Known && l.refuseUnknown(name) {
 			return
 		}
-		delete(l.refused.wait, key)
-		t = &task{key: key, readyPos: -1, timerPos: -1}
-		l.tasks[key] = t
+		delete(l.refused.wait, name)
+		t = &task{name: name, readyPos: -1, timerPos: -1}
+		l.tasks[name] = t
 		if !ct.Known {
 			l.unknown++
 		}
@@ -142,12 +148,13 @@ func (l *lane) schedule(now time.Time, ct events.CheckTask) {
 		l.unknown += unit(!ct.Known) - unit(!t.Known)
 	}
 	regular := ct.DueAt.Add(l.c.cfg.HintPatience)
-	if t.Key.Valid() && t.Cause != events.CauseHint && t.DueAt != 0 && !t.answered() {
+	if had && t.Cause != events.CauseHint && t.DueAt != 0 && !t.answered() {
 		regular = min(regular, t.DueAt) // a hint never delays what was planned
 	} else if t.regularAt != 0 {
 		regular = min(regular, t.regularAt)
 	}
-	t.CheckTask, t.gone, t.regularAt, t.gaveUp = ct, false, 0, t.gaveUp && ct.GiveUp
+	t.set(ct, l.serial())
+	t.gone, t.regularAt, t.gaveUp = false, 0, t.gaveUp && ct.GiveUp
 	if ct.Cause == events.CauseHint && ct.Known {
 		t.regularAt = regular
 	}
@@ -175,7 +182,7 @@ func (l *lane) arm(now time.Time, t *task) {
 // again, ever more slowly, when none comes: a lost update starves nobody.
 func (l *lane) hold(now time.Time, t *task) {
 	l.disarm(t)
-	wait := backoff(l.c.cfg.ReaskAfter, t.reasks, time.Hour)
+	wait := backoff(l.c.cfg.ReaskAfter, int(t.reasks), time.Hour)
 	l.setHeld(t, true)
 	l.timer(t, events.At(now.Add(wait+l.c.jitter(wait, 0.1))))
 }
@@ -217,9 +224,10 @@ func (l *lane) unready(t *task) {
 	}
 }
 
-func (l *lane) unschedule(key string) {
-	delete(l.refused.wait, key)
-	t := l.tasks[key]
+func (l *lane) unschedule(key events.Key) {
+	name := nameOf(key)
+	delete(l.refused.wait, name)
+	t := l.tasks[name]
 	if t == nil {
 		return
 	}
@@ -234,5 +242,5 @@ func (l *lane) remove(t *task) {
 	l.disarm(t)
 	l.setHeld(t, false)
 	l.unknown -= unit(!t.Known)
-	delete(l.tasks, t.key)
+	delete(l.tasks, t.name)
 }

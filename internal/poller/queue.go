@@ -1,6 +1,8 @@
 package poller
 
 import (
+	"strings"
+
 	"rampstream/internal/events"
 )
 
@@ -20,28 +22,70 @@ const (
 	classes
 )
 
-// task is a CheckTask with what the lane knows about asking it.
+// task is a CheckTask with what the lane knows about asking it. An installation
+// has as many as it has open orders, so it is kept small: the lane's part of
+// the key is not repeated, and the fields stand by size.
 type task struct {
-	events.CheckTask
-	key string
+	name string // the key's part below the lane, see nameOf
 
-	class    class // which ready queue holds it; classNone when none does
-	readyPos int
-	readyAt  events.Millis // order within the queue
-	timerPos int           // -1 when no timer runs
-	timerAt  events.Millis
+	DueAt, HintAt, Since events.Millis // as in CheckTask
 
+	readyAt   events.Millis // order within the ready queue
+	timerAt   events.Millis
 	lastCall  events.Millis // start of our last call; 0 before the first of this ownership
 	heard     events.Millis // start of our last call whose answer is evidence; 0 for none
-	attempt   int32         // of the check that is under way
-	busy      bool          // asked or answered, and not yet acknowledged
-	held      bool          // answered: waits for the reconciler's next word
-	gone      bool          // a tombstone came while busy
-	reasks    int           // unanswered waits since the last word
 	regularAt events.Millis // when a hint's order has its ordinary turn; 0 for never
-	doubted   bool          // one answer did not fit what is expected
-	gaveUp    bool          // its GAVE_UP is published, or on its way
-	cause     events.Cause  // of the call under way
+	expected  *expectation  // nil for none
+	readyPos  int32
+	timerPos  int32 // -1 when no timer runs
+
+	Kind          events.SubjectKind
+	Cause         events.Cause
+	Status        events.Status
+	Known, GiveUp bool
+
+	class   class        // which ready queue holds it; classNone when none does
+	cause   events.Cause // of the call under way
+	attempt uint8        // of the check that is under way
+	reasks  uint8        // unanswered waits since the last word
+	busy    bool         // asked or answered, and not yet acknowledged
+	held    bool         // answered: waits for the reconciler's next word
+	gone    bool         // a tombstone came while busy
+	doubted bool         // one answer did not fit what is expected
+	gaveUp  bool         // its GAVE_UP is published, or on its way
+}
+
+// expectation is what binds an answer that does not echo its id.
+type expectation struct {
+	amount   events.Amount
+	currency string
+}
+
+// nameOf is the part of a key that tells it from the others of its lane, in
+// the same order.
+func nameOf(k events.Key) string {
+	if k.Kind == events.Customer {
+		return "customer/" + k.ID // no id has a slash
+	}
+	return strings.Clone(k.ID) // not a part of a longer string, which it would keep alive
+}
+
+// id is the subject's id.
+func (t *task) id() string {
+	if t.Kind == events.Customer {
+		return strings.TrimPrefix(t.name, "customer/")
+	}
+	return t.name
+}
+
+// set takes the reconciler's word. Only serial lanes look at what is expected.
+func (t *task) set(ct events.CheckTask, serial bool) {
+	t.Kind, t.DueAt, t.HintAt, t.Since = ct.Key.Kind, ct.DueAt, ct.HintAt, ct.Since
+	t.Cause, t.Status, t.Known, t.GiveUp = ct.Cause, ct.Status, ct.Known, ct.GiveUp
+	t.expected = nil
+	if serial && ct.ExpectedAmount != "" {
+		t.expected = &expectation{ct.ExpectedAmount, ct.ExpectedCurrency}
+	}
 }
 
 // answered reports whether our last call began after what the task asks for:
@@ -79,15 +123,15 @@ func (q *queue) less(i, j int) bool {
 	if x, y := q.at(a), q.at(b); x != y {
 		return x < y
 	}
-	return a.key < b.key
+	return a.name < b.name
 }
 
 func (q *queue) place(i int, t *task) {
 	q.tasks[i] = t
 	if q.timer {
-		t.timerPos = i
+		t.timerPos = int32(i)
 	} else {
-		t.readyPos = i
+		t.readyPos = int32(i)
 	}
 }
 
@@ -111,7 +155,8 @@ func (q *queue) first() *task {
 }
 
 // remove takes the task at position i out.
-func (q *queue) remove(i int) {
+func (q *queue) remove(at int32) {
+	i := int(at)
 	last := len(q.tasks) - 1
 	if i != last {
 		q.swap(i, last)

@@ -1,6 +1,7 @@
 package poller
 
 import (
+	"strings"
 	"time"
 
 	"rampstream/internal/events"
@@ -68,13 +69,13 @@ func (l *lane) refuse(now time.Time, w *waker) {
 			w.by(l.refused.budget.readyAt(now))
 			return
 		}
-		key, err := events.ParseKey(l.refused.take())
-		if err != nil {
-			continue // not a key that Key.String made: nothing to answer
+		t := &task{name: l.refused.take()}
+		if strings.HasPrefix(t.name, "customer/") {
+			t.Kind = events.Customer
 		}
 		l.refused.budget.take(now)
 		at := events.At(now)
-		check := events.StatusCheck{Key: key, ObservedAt: at, AnsweredAt: at, Cause: events.CauseHint,
+		check := events.StatusCheck{Key: l.subject(t), ObservedAt: at, AnsweredAt: at, Cause: events.CauseHint,
 			Outcome: events.OutcomeGaveUp, Attempt: 1}
 		l.publish(&publication{checks: []events.StatusCheck{l.finish(check)}})
 	}

@@ -33,7 +33,7 @@ func (r Records) Restore(ctx context.Context, log stream.Log, partition int32) (
 		return Restored{}, fmt.Errorf("restore partition %d: %w", partition, err)
 	}
 	out := Restored{Assigned: Assigned{Partition: partition}}
-	tasks := map[events.Key]events.CheckTask{}
+	var tasks taskTable
 	schedule := ends[r.Topics.CheckSchedule]
 	err = log.Read(ctx, r.Topics.CheckSchedule, partition, schedule.Start, schedule.End, false, func(rec stream.Record) error {
 		in, err := r.Schedule(ctx, rec)
@@ -43,25 +43,59 @@ func (r Records) Restore(ctx context.Context, log stream.Log, partition int32) (
 			out.Refused++
 		case err != nil:
 			return err
-		case in.Gone:
-			delete(tasks, in.Key)
 		default:
-			tasks[in.Key] = in.Task
+			tasks.put(in)
 		}
 		return nil
 	})
 	if err != nil {
 		return Restored{}, fmt.Errorf("restore %s partition %d: %w", r.Topics.CheckSchedule, partition, err)
 	}
-	for _, t := range tasks {
-		out.Tasks = append(out.Tasks, t)
-	}
-	slices.SortFunc(out.Tasks, func(a, b events.CheckTask) int { return cmp.Compare(a.Key.String(), b.Key.String()) })
+	out.Tasks = tasks.live()
 	if out.Lanes, err = r.lanes(ctx, log, partition, ends[r.Topics.LaneState]); err != nil {
 		return Restored{}, fmt.Errorf("restore %s partition %d: %w", r.Topics.LaneState, partition, err)
 	}
 	out.Next = map[string]int64{r.Topics.CheckSchedule: schedule.End}
 	return out, nil
+}
+
+// taskTable holds the last word on every key, in the order in which the keys
+// came to be: no larger than need be, since it stands beside what is made of it.
+type taskTable struct {
+	tasks []events.CheckTask
+	at    map[events.Key]int32
+	gone  int // holes in tasks
+}
+
+func (t *taskTable) put(in Scheduled) {
+	if t.at == nil {
+		t.at = map[events.Key]int32{}
+	}
+	i, had := t.at[in.Key]
+	switch {
+	case in.Gone && had:
+		delete(t.at, in.Key)
+		t.tasks[i] = events.CheckTask{}
+		t.gone++
+	case in.Gone:
+	case had:
+		t.tasks[i] = in.Task
+	default:
+		t.at[in.Task.Key] = int32(len(t.tasks))
+		t.tasks = append(t.tasks, in.Task)
+	}
+	if t.gone > 1000 && t.gone > len(t.tasks)/2 {
+		t.tasks = t.live()
+		t.gone = 0
+		for i := range t.tasks {
+			t.at[t.tasks[i].Key] = int32(i)
+		}
+	}
+}
+
+// live takes the holes out.
+func (t *taskTable) live() []events.CheckTask {
+	return slices.DeleteFunc(t.tasks, func(c events.CheckTask) bool { return c.Key == events.Key{} })
 }
 
 // lanes reads the lane states of a partition, sorted. A nonce reservation

@@ -2,7 +2,10 @@ package poller_test
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -144,4 +147,56 @@ func FuzzRecords_Schedule(f *testing.F) {
 			t.Fatalf("Schedule accepted %+v for key %q", in, key)
 		}
 	})
+}
+
+// BenchmarkRecords_Restore restores a partition of open orders into a core.
+func BenchmarkRecords_Restore(b *testing.B) {
+	const orders = 100_000
+	records, c := newRecords(b)
+	k := newMemKafka()
+	own := stream.PartitionOf([]byte(lane), partitions)
+	for i := range orders {
+		task := known(fmt.Sprintf("%032x", i), -48*time.Hour, time.Duration(i)*time.Millisecond)
+		task.ExpectedAmount, task.ExpectedCurrency = "0.00215", "BTC"
+		put(b, k, taskRecord(b, c, task))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := records.Restore(b.Context(), k, own)
+		if err != nil {
+			b.Fatal(err)
+		}
+		core := poller.NewCore(poller.Settings{Partitions: partitions}, []poller.Account{account()}, rand.New(rand.NewPCG(1, 2)), nil)
+		core.Step(epoch.Add(-time.Hour), r.Assigned)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/orders, "ns/order")
+}
+
+// Whatever words the schedule holds, a restore finds the last one on each key.
+func TestRecords_RestoreFindsTheLastWord(t *testing.T) {
+	records, c := newRecords(t)
+	own := stream.PartitionOf([]byte(lane), partitions)
+	rng := rand.New(rand.NewPCG(3, 4))
+	k := newMemKafka()
+	want := map[events.Key]events.CheckTask{}
+	for i := range 20_000 {
+		task := known(fmt.Sprint(rng.IntN(4000)), 0, time.Duration(i)*time.Millisecond)
+		rec := taskRecord(t, c, task)
+		if rng.IntN(3) > 0 {
+			want[task.Key] = task
+		} else {
+			rec.Value = nil
+			delete(want, task.Key)
+		}
+		put(t, k, rec)
+	}
+	r, err := records.Restore(t.Context(), k, own)
+	if err != nil || len(r.Tasks) != len(want) {
+		t.Fatalf("Restore = %d tasks, %v; want %d", len(r.Tasks), err, len(want))
+	}
+	for _, task := range r.Tasks {
+		if want[task.Key] != task {
+			t.Fatalf("Restore has %+v, want %+v", task, want[task.Key])
+		}
+	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func (c *cli) orders() *cobra.Command {
-	cmd := &cobra.Command{Use: "orders", Short: "Look at the states of orders and customers"}
+	cmd := &cobra.Command{Use: "orders", Short: "Look at the states of orders and customers, settle or forget one"}
 	var status string
 	var open bool
 	ls := &cobra.Command{Use: "ls", Short: "List states", Args: args(cobra.NoArgs),
@@ -35,7 +35,7 @@ func (c *cli) orders() *cobra.Command {
 		RunE: func(cmd *cobra.Command, a []string) error { return c.one(cmd.Context(), a[0], c.showState) }}
 	explain := &cobra.Command{Use: "explain KEY", Short: "Say which rule decided, and by which evidence", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.one(cmd.Context(), a[0], c.showWhy) }}
-	cmd.AddCommand(ls, get, explain)
+	cmd.AddCommand(ls, get, explain, c.forget(), c.decide())
 	return cmd
 }
 

@@ -15,7 +15,7 @@ var impure = []string{"net", "net/http", "os", "os/exec", "log", "log/slog", "sy
 var clocks = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}
 
 // purePackages are pure in every file.
-var purePackages = []string{"internal/events", "internal/order", "internal/providers/jsonx"}
+var purePackages = []string{"internal/events", "internal/oracle", "internal/order", "internal/providers/jsonx"}
 
 func purePackage(f goFile, report reporter) {
 	if !slices.Contains(purePackages, f.dir) {

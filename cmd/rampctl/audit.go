@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"rampstream/internal/app"
+	"rampstream/internal/codec"
+	"rampstream/internal/events"
+	"rampstream/internal/inspect"
+	"rampstream/internal/oracle"
+	"rampstream/internal/order"
+	"rampstream/internal/reconciler"
+	"rampstream/internal/run"
+	"rampstream/internal/stream"
+	"rampstream/schemas"
+)
+
+func (c *cli) audit() *cobra.Command {
+	return &cobra.Command{
+		Use: "audit", Short: "Derive every state again from the input topics and compare",
+		Long: `Read the input topics up to the reconciler's position, derive every state with
+a second, independent implementation of the rules, and compare the bytes with
+the state topics. Nothing is written. Exit code 3 if a state differs, with the
+key and the first field that does.
+
+Where retention has removed inputs, a state may know more than what is left:
+then what is left must add nothing to it. Such states are counted apart.
+Partitions that the reconciler is writing are read again; what still moves is
+counted apart too.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := c.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			rules, err := app.Rules(r.cfg, known())
+			if err != nil {
+				return run.Config(err)
+			}
+			return c.runAudit(cmd.Context(), r, rules)
+		},
+	}
+}
+
+// auditor compares the partitions of one installation.
+type auditor struct {
+	c     *cli
+	r     reading
+	rules order.Rules
+	local *codec.Codec // encodes for comparison: ids are made up
+	skip  map[string]bool
+	sum   auditSummary
+}
+
+type auditSummary struct {
+	Partitions int    `json:"partitions"`
+	Records    int64  `json:"records"`
+	States     int64  `json:"states"`
+	Equal      int64  `json:"equal"`
+	Reencoded  int64  `json:"equal_in_another_schema"`
+	Truncated  int64  `json:"consistent_inputs_truncated"`
+	OtherRules int64  `json:"viewed_by_other_rules"`
+	Moving     int64  `json:"moving"`
+	DeadLetter int64  `json:"set_aside"`
+	Different  int64  `json:"different"`
+	Result     string `json:"result"`
+}
+
+func (c *cli) runAudit(ctx context.Context, r reading, rules order.Rules) error {
+	ids := map[string]int{}
+	for i, n := range schemas.Names() {
+		ids[n] = i + 1
+	}
+	local, err := codec.New(ids, nil)
+	if err != nil {
+		return err
+	}
+	a := &auditor{c: c, r: r, rules: rules, local: local, skip: map[string]bool{}}
+	if err := a.setAside(ctx); err != nil {
+		return err
+	}
+	for n := range r.Partitions {
+		if err := a.partition(ctx, n); err != nil {
+			return fmt.Errorf("audit partition %d: %w", n, err)
+		}
+		a.sum.Partitions++
+		fmt.Fprintf(c.errw, "partition %d of %d: %d records, %d states, %d differ\n", n+1, r.Partitions, a.sum.Records, a.sum.States, a.sum.Different)
+	}
+	a.sum.Result = "equal"
+	if a.sum.Different > 0 {
+		a.sum.Result = "different"
+	}
+	if err := a.report(); err != nil {
+		return err
+	}
+	if a.sum.Different > 0 {
+		return fmt.Errorf("%d of %d states differ from what the inputs say: %w", a.sum.Different, a.sum.States, run.ErrDifferences)
+	}
+	return nil
+}
+
+func (a *auditor) report() error {
+	if a.c.json() {
+		return a.c.line(a.sum)
+	}
+	s := a.sum
+	_, err := fmt.Fprintf(a.c.out, "%s: %d states of %d records in %d partitions; %d equal, %d equal in another schema, %d consistent with truncated inputs, %d viewed by other rules, %d moving, %d different; %d records set aside\n",
+		s.Result, s.States, s.Records, s.Partitions, s.Equal, s.Reencoded, s.Truncated, s.OtherRules, s.Moving, s.Different, s.DeadLetter)
+	return err
+}
+
+// setAside reads which input records the reconciler set aside for what they
+// would have made it write: they decode, and are in no state.
+func (a *auditor) setAside(ctx context.Context) error {
+	return a.r.Scan(ctx, &inspect.Cursor{Topic: a.r.Topics.DeadLetter}, func(rec stream.Record) error {
+		header := func(name string) string { v, _ := rec.Header(name); return string(v) }
+		if header(stream.HeaderErrConnector) != "reconciler" {
+			return nil
+		}
+		switch header(stream.HeaderErrClass) {
+		case reconciler.ClassTooLarge, reconciler.ClassUnwritable, reconciler.ClassPanic:
+			a.skip[header(stream.HeaderErrTopic)+"-"+header(stream.HeaderErrPartition)+"-"+header(stream.HeaderErrOffset)] = true
+		}
+		return nil
+	})
+}
+
+// subject is one key of a partition: what is left of its inputs, and its state.
+type subject struct {
+	history *oracle.History
+	rows    []events.Evidence // of the inputs that are left
+	value   []byte            // of the state record; nil for none
+	moving  bool
+}
+
+// snapshot is one partition at one position.
+type snapshot struct {
+	next      map[string]int64
+	subjects  map[string]*subject
+	truncated bool // inputs below the position are gone
+	moved     map[string]int64
+}
+
+// attempts is how often a partition is read while the reconciler writes to it.
+const attempts = 3
+
+func (a *auditor) partition(ctx context.Context, n int32) error {
+	var s *snapshot
+	for i := range attempts {
+		var err error
+		if s, err = a.read(ctx, n); err != nil {
+			return err
+		}
+		if len(s.moved) == 0 || i == attempts-1 {
+			break
+		}
+	}
+	if len(s.moved) > 0 { // what the reconciler joined meanwhile is not compared
+		if err := a.markMoving(ctx, n, s); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
+		if err := a.compare(ctx, name, s.subjects[name], s.truncated); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read takes the position, the states, and the position again: when it has not
+// moved, the states between are those of the position.
+func (a *auditor) read(ctx context.Context, n int32) (*snapshot, error) {
+	s := &snapshot{subjects: map[string]*subject{}}
+	var err error
+	if s.next, err = a.position(ctx, n); err != nil {
+		return nil, err
+	}
+	t := a.r.Topics
+	for _, topic := range []string{t.OrderState, t.CustomerState} {
+		err := a.each(ctx, topic, n, -1, func(rec stream.Record) error {
+			a.subject(s, rec.Key).value = slices.Clone(rec.Value)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	after, err := a.position(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	if !maps.Equal(s.next, after) {
+		s.moved = after
+	}
+	ends, err := a.r.Log.Ends(ctx, n, t.Inputs()...)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range t.Inputs() {
+		s.truncated = s.truncated || ends[topic].Start > 0
+	}
+	for _, topic := range t.Inputs() {
+		if err := a.each(ctx, topic, n, s.next[topic], func(rec stream.Record) error { return a.input(ctx, s, rec) }); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// position is the next offset of each input, none without a position.
+func (a *auditor) position(ctx context.Context, n int32) (map[string]int64, error) {
+	next := map[string]int64{}
+	err := a.each(ctx, a.r.Topics.ReconcilerPosition, n, -1, func(rec stream.Record) error {
+		if rec.Value == nil || string(rec.Key) != strconv.Itoa(int(n)) {
+			return nil
+		}
+		pos, err := a.r.Codec.DecodePosition(ctx, rec.Value)
+		if err != nil {
+			return fmt.Errorf("position: %w: %w", err, stream.ErrLoss)
+		}
+		for _, in := range pos.Next {
+			next[in.Topic] = in.Offset
+		}
+		return nil
+	})
+	return next, err
+}
+
+// each reads a partition from its start to offset to, or its end for -1.
+func (a *auditor) each(ctx context.Context, topic string, n int32, to int64, fn func(stream.Record) error) error {
+	ends, err := a.r.Log.Ends(ctx, n, topic)
+	if err != nil {
+		return err
+	}
+	rng := ends[topic]
+	if to < 0 || to > rng.End {
+		to = rng.End
+	}
+	if rng.Start >= to {
+		return nil
+	}
+	return a.r.Log.Read(ctx, topic, n, rng.Start, to, true, fn)
+}
+
+func (a *auditor) subject(s *snapshot, key []byte) *subject {
+	sub := s.subjects[string(key)]
+	if sub == nil {
+		sub = &subject{}
+		s.subjects[string(key)] = sub
+	}
+	return sub
+}

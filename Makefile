@@ -55,7 +55,7 @@ cover: ## statement coverage by function, lowest first
 
 integration: ## the scenarios on NODES real Kafka nodes, as processes (Java 17; Maven the first time)
 	@set -e; trap 'scripts/kafka down' EXIT; export $$(scripts/kafka up $(NODES)); \
-	  RAMP_REAL_KAFKA=required $(GO) test -count=1 -timeout 20m ./integration/...
+	  REAL_KAFKA=required $(GO) test -count=1 -timeout 20m ./integration/...
 kafka-up: ## NODES real Kafka nodes and a registry; prints KAFKA_BROKERS and REGISTRY_URL
 	scripts/kafka up $(NODES)
 kafka-down: ## stop them and remove their data

@@ -39,7 +39,7 @@ func crash(t *testing.T, p platform) {
 	if busy < 4 {
 		t.Errorf("%d of %d kills fell into the load: the run proves nothing", busy, kills)
 	}
-	w.agree(90 * time.Second)
+	w.agree()
 	if st := w.sim.World.Stats(); st.ForgeriesAccepted != 0 {
 		t.Errorf("%d forged deliveries were accepted", st.ForgeriesAccepted)
 	}

@@ -5,5 +5,5 @@
 // Its tests are the scenarios. One list of them runs, by one code path, on the
 // embedded broker and, where KAFKA_BROKERS and REGISTRY_URL name one, on a real
 // cluster; the programs run as processes of their own. With
-// RAMP_REAL_KAFKA=required the tests fail if the real half did not run.
+// REAL_KAFKA=required the tests fail if the real half did not run.
 package integration

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) int {
-	if os.Getenv("RAMP_REAL_KAFKA") == "required" && (*realBrokers == "" || *realRegistry == "") {
-		fmt.Fprintln(os.Stderr, "integration: RAMP_REAL_KAFKA=required, but KAFKA_BROKERS or REGISTRY_URL is not set")
+	if os.Getenv("REAL_KAFKA") == "required" && (*realBrokers == "" || *realRegistry == "") {
+		fmt.Fprintln(os.Stderr, "integration: REAL_KAFKA=required, but KAFKA_BROKERS or REGISTRY_URL is not set")
 		return 1
 	}
 	dir, err := os.MkdirTemp("", "integration")
@@ -54,12 +54,12 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	fmt.Printf("integration: %d scenarios ran on the embedded broker, %d on real Kafka\n", ran["embedded"], ran["real"])
+	fmt.Fprintf(os.Stdout, "integration: %d scenarios ran on the embedded broker, %d on real Kafka\n", ran["embedded"], ran["real"])
 	if *realBrokers == "" || *realRegistry == "" {
-		fmt.Println("integration: real Kafka was left out: KAFKA_BROKERS and REGISTRY_URL are not set")
+		fmt.Fprintln(os.Stdout, "integration: real Kafka was left out: KAFKA_BROKERS and REGISTRY_URL are not set")
 	}
-	if os.Getenv("RAMP_REAL_KAFKA") == "required" && ran["real"] == 0 && flag.Lookup("test.list").Value.String() == "" {
-		fmt.Println("integration: RAMP_REAL_KAFKA=required, and no scenario ran there")
+	if os.Getenv("REAL_KAFKA") == "required" && ran["real"] == 0 && flag.Lookup("test.list").Value.String() == "" {
+		fmt.Fprintln(os.Stdout, "integration: REAL_KAFKA=required, and no scenario ran there")
 		return 1
 	}
 	return code
@@ -124,11 +124,6 @@ func runAll(t *testing.T, p platform) {
 		s.run(t, p)
 		t.Logf("%s on %s Kafka: %.1f s", s.name, p.name, time.Since(start).Seconds())
 	}
-	for _, s := range scenarios {
-		if s.alone(p) {
-			t.Run(s.name, func(t *testing.T) { ran[p.name]++; one(t, s) })
-		}
-	}
 	t.Run("together", func(t *testing.T) {
 		for _, s := range scenarios {
 			if !s.alone(p) {
@@ -140,4 +135,9 @@ func runAll(t *testing.T, p platform) {
 			}
 		}
 	})
+	for _, s := range scenarios {
+		if s.alone(p) {
+			t.Run(s.name, func(t *testing.T) { ran[p.name]++; one(t, s) })
+		}
+	}
 }

@@ -73,7 +73,7 @@ func merchant(t *testing.T, p platform) {
 	eventually(t, 30*time.Second, "the misplaced intent is a dead letter", func() (bool, string) {
 		return w.count(w.topics().DeadLetter) > 0, ""
 	})
-	w.agree(60 * time.Second)
+	w.agree()
 	r := w.finish([]*process{ingest}, []*process{poller}, reconciler)
 	dead := slices.Concat(r.Committed[w.topics().DeadLetter]...)
 	if len(dead) != 1 {

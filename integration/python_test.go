@@ -13,9 +13,9 @@ import (
 // python compares what kgo counted with what librdkafka and fastavro read.
 func python(t *testing.T, w *world, run integration.Run) {
 	t.Run("python", func(t *testing.T) {
-		interpreter := os.Getenv("RAMP_PYTHON")
+		interpreter := os.Getenv("KAFKA_PYTHON")
 		if interpreter == "" {
-			t.Skip("RAMP_PYTHON names no interpreter with the modules of integration/python/requirements.txt")
+			t.Skip("KAFKA_PYTHON names no interpreter with the modules of integration/python/requirements.txt")
 		}
 		args := append([]string{"python/read_all.py", strings.Join(w.cfg.Kafka.Brokers, ","), w.cfg.Registry.URL}, w.topics().All()...)
 		cmd := exec.CommandContext(t.Context(), interpreter, args...)

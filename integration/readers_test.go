@@ -21,7 +21,7 @@ func readers(t *testing.T, p platform) {
 	w := newWorld(t, p, options{faults: simulator.DefaultFaults(), stage: 100 * time.Millisecond})
 	ingest, poller, reconciler := w.startAll()
 	must(t, w.place(t.Context(), 16, 2, 2*time.Second))
-	w.agree(60 * time.Second)
+	w.agree()
 	run := w.finish([]*process{ingest}, []*process{poller}, reconciler)
 	for _, topic := range append(w.topics().Inputs(), w.topics().LaneState) {
 		for n, want := range run.Committed[topic] {

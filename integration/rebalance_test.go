@@ -32,7 +32,7 @@ func rebalance(t *testing.T, p platform) {
 	reconcilerB.stop()
 	w.remove("b")
 
-	w.agree(90 * time.Second)
+	w.agree()
 	w.finish([]*process{ingest}, []*process{pollerC}, reconcilerC)
 	w.ownership(5) // each join and each leave may move the lane
 }

@@ -19,7 +19,7 @@ func restart(t *testing.T, p platform) {
 	w := newWorld(t, p, options{stage: 100 * time.Millisecond})
 	ingest, poller, reconciler := w.startAll()
 	must(t, w.place(t.Context(), 12, 1, time.Second))
-	w.agree(60 * time.Second)
+	w.agree()
 	before := w.finish([]*process{ingest}, []*process{poller}, reconciler)
 
 	// The reconciler alone has nothing to do.
@@ -36,7 +36,7 @@ func restart(t *testing.T, p platform) {
 	// All of them go on.
 	ingest, poller, reconciler = w.startAll()
 	must(t, w.place(t.Context(), 4, 0, 200*time.Millisecond))
-	w.agree(60 * time.Second)
+	w.agree()
 	w.finish([]*process{ingest}, []*process{poller}, reconciler)
 
 	w.plant(w.record())

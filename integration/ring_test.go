@@ -14,7 +14,7 @@ func ring(t *testing.T, p platform) {
 	ingest, poller, reconciler := w.startAll()
 	must(t, w.place(t.Context(), 60, 6, 4*time.Second))
 	by := map[string]int{}
-	for _, st := range w.agree(60 * time.Second) {
+	for _, st := range w.agree() {
 		by[st.DecidedSource]++
 	}
 	if by["webhook"] == 0 || by["poll"] == 0 {

@@ -33,7 +33,11 @@ func execute(ctx context.Context, args, env []string, out, errw io.Writer) error
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errw)
-	err := root.ExecuteContext(ctx)
+	return usage(root.ExecuteContext(ctx))
+}
+
+// usage marks a fault of the command line as one of configuration.
+func usage(err error) error {
 	if errors.Is(err, errUsage) {
 		return run.Config(err)
 	}
@@ -62,6 +66,7 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&c.file, "config", "c", "rampstream.yaml", "configuration file")
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.AddCommand(c.provider(), c.webhook())
 	root.AddCommand(c.demo(), c.topics(), c.schemas(), c.configuration(), c.orders(), c.discrepancies(), c.tail(), c.timeline(), c.audit())
 	return root
 }

@@ -25,15 +25,19 @@ func known() []providers.Provider {
 
 // load reads the configuration and checks what a program needs of it.
 func (c *cli) load(program string) (config.Config, error) {
-	file := c.file
-	if _, err := os.Stat(file); err != nil && file == "rampstream.yaml" {
-		file = "" // the default file is optional: everything may come from RAMP_...
-	}
-	cfg, err := config.Load(file, c.env, nil)
+	cfg, err := config.Load(c.path(), c.env, nil)
 	if err != nil {
 		return config.Config{}, err
 	}
 	return cfg, cfg.Validate(program, known(), providers.Policy{})
+}
+
+// path is the configuration file.
+func (c *cli) path() string {
+	if _, err := os.Stat(c.file); err != nil && c.file == "rampstream.yaml" {
+		return "" // the default file is optional: everything may come from RAMP_...
+	}
+	return c.file
 }
 
 // kafkaConfig is the client configuration of rampctl.

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +45,11 @@ func (p *parser) ExplainWebhook(d providers.Delivery, path string) []providers.S
 	steps = append(steps, stepOf("body is JSON with a canonical form", c.err))
 	if c.err == nil {
 		steps = append(steps, providers.Step{Name: "every number keeps its value in the canonical form", OK: !c.lossy})
-		steps = append(steps, providers.Step{Name: "no key twice", OK: !c.flags.Duplicates, Aside: p.canonical && !p.strict})
+	}
+	if c.err == nil && c.flags.Duplicates {
+		steps = append(steps, providers.Step{
+			Name: "no key twice", Aside: p.canonical && !p.strict, Detail: "of the canonical form the last one counts; the raw body is set aside",
+		})
 	}
 	if len(p.keys) == 0 {
 		return append(steps, providers.Step{Name: "signature", OK: true, Detail: "not looked at: the account says trust: hint"})
@@ -58,13 +63,20 @@ func (p *parser) ExplainWebhook(d providers.Delivery, path string) []providers.S
 	steps = append(steps,
 		providers.Step{Name: "x-public-key is the account's", OK: hmac.Equal([]byte(h.publicKey), []byte(p.publicKey))},
 		providers.Step{
-			Name: fmt.Sprintf("x-timestamp is within %v", p.window), OK: age.Abs() <= p.window, Detail: fmt.Sprintf("it is %v old", age),
+			Name: fmt.Sprintf("x-timestamp is within %v", p.window), OK: age.Abs() <= p.window, Detail: ageOf(age),
 		})
 	return append(steps, p.explainSignature(h, c, path)...)
 }
 
-// explainSignature shows every accepted reading, and then the ones that are not
-// accepted and that fit: those name the sender's mistake, or ours.
+func ageOf(age time.Duration) string {
+	if age < 0 {
+		return fmt.Sprintf("signed %v after it was received: a clock is wrong, or the time it is judged at", -age)
+	}
+	return fmt.Sprintf("signed %v before it was received", age)
+}
+
+// explainSignature shows every accepted reading and, where none fits, the ones
+// that are not accepted and do: those name the sender's mistake, or ours.
 func (p *parser) explainSignature(h headers, c content, path string) []providers.Step {
 	var steps []providers.Step
 	for _, r := range p.readings(c) {
@@ -76,6 +88,9 @@ func (p *parser) explainSignature(h headers, c content, path string) []providers
 				})
 			}
 		}
+	}
+	if slices.ContainsFunc(steps, func(s providers.Step) bool { return s.OK }) {
+		return steps
 	}
 	for _, m := range p.asides(c, path) {
 		for _, key := range p.keys {
@@ -111,7 +126,7 @@ func (p *parser) asides(c content, path string) []aside {
 			paths = append(paths, named{"", q.value + "/"})
 		}
 	}
-	if path != "" {
+	if path != "" && !slices.ContainsFunc(paths, func(q named) bool { return q.value == path }) {
 		paths = append(paths, named{"", path})
 	}
 	bodies := []named{

@@ -78,10 +78,13 @@ func (p *parser) misnamed(d providers.Delivery) []providers.Step {
 	return steps
 }
 
-// asides are readings and bodies that this account does not accept and that fit.
+// asides are, where no accepted one fits, the readings and bodies that do.
 func (p *parser) asides(sig, body []byte) []providers.Step {
 	candidates := []match{{"as it came", body}, {"without white space at its ends", bytes.TrimSpace(body)}, {"as compact JSON", compacted(body)}}
 	var steps []providers.Step
+	if _, fits := p.tryAll(sig, body); fits {
+		return nil
+	}
 	for _, c := range candidates {
 		for _, reading := range []string{"a", "b", "c"} {
 			if slices.Contains(p.readings, reading) && slices.ContainsFunc(p.bodies(body), func(m match) bool { return bytes.Equal(m.body, c.body) }) {

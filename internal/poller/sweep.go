@@ -34,6 +34,9 @@ type sweep struct {
 	// were in the sweep before or in this one. A listing repeats itself every
 	// time; only what is new or changed is an answer worth an event.
 	settled, listed map[string]string
+	// unmarked are the entries, by key, that are durable but that the provider
+	// has not let us mark: they are marked again, not published again.
+	unmarked map[string]string
 }
 
 // entry is one answer of a page and the digest of what it says.
@@ -45,6 +48,7 @@ type entry struct {
 // sweepPage is what is new in one page, on its way to Kafka.
 type sweepPage struct {
 	entries []entry
+	again   []entry // durable since an earlier sweep, still to be marked
 	next    string
 }
 
@@ -52,7 +56,21 @@ func (s *sweep) stop() { *s = sweep{stopped: true} }
 
 func (s *sweep) wants() bool { return s.due && !s.busy }
 
-func (s *sweep) settle(e entry) { s.listed[e.answer.Key.String()] = e.digest }
+func (s *sweep) settle(e entry) {
+	k := e.answer.Key.String()
+	s.listed[k] = e.digest
+	delete(s.unmarked, k)
+}
+
+// keep remembers entries that are durable and not marked.
+func (s *sweep) keep(es ...entry) {
+	if s.unmarked == nil {
+		s.unmarked = map[string]string{}
+	}
+	for _, e := range es {
+		s.unmarked[e.answer.Key.String()] = e.digest
+	}
+}
 
 // repeats reports whether an entry says what is already durable and marked.
 func (s *sweep) repeats(e entry) bool {
@@ -105,7 +123,14 @@ func (l *lane) pageRead(now time.Time, o *op, in PageRead) {
 		return
 	}
 	l.c.obs.SweepRefused(l.name, in.Page.Unreadable)
-	page := &sweepPage{next: in.Page.Next, entries: l.entries(in.Page.Answers)}
+	page := &sweepPage{next: in.Page.Next}
+	for _, e := range l.entries(in.Page.Answers) {
+		if l.sweep.unmarked[e.answer.Key.String()] == e.digest {
+			page.again = append(page.again, e)
+			continue
+		}
+		page.entries = append(page.entries, e)
+	}
 	if page.next == l.sweep.cursor {
 		page.next = "" // a provider that sends us in a circle has shown all it will
 	}
@@ -149,7 +174,8 @@ func (l *lane) durable(now time.Time, p *sweepPage) {
 	s.busy, s.cursor, s.last = false, p.next, p.next == ""
 	s.pages++
 	if l.account.Capabilities.SweepAcks {
-		s.marks = p.entries
+		s.keep(p.entries...)
+		s.marks = append(p.again, p.entries...)
 	} else {
 		for _, e := range p.entries {
 			s.settle(e)
@@ -165,7 +191,7 @@ func (l *lane) sweepOn(now time.Time) {
 		return
 	}
 	every := l.account.Poll.SweepEvery
-	*s = sweep{at: now.Add(every - every/20 + l.c.jitter(every, 0.1)), hadTurn: s.hadTurn, settled: s.listed}
+	*s = sweep{at: now.Add(every - every/20 + l.c.jitter(every, 0.1)), hadTurn: s.hadTurn, settled: s.listed, unmarked: s.unmarked}
 }
 
 func (l *lane) marked(now time.Time, o *op, in Marked) {
@@ -182,11 +208,27 @@ func (l *lane) marked(now time.Time, o *op, in Marked) {
 	}
 	if in.Err != nil {
 		l.c.obs.Swept(l.name, false)
-		l.sweepFailed(now)
+		if !aboutSubject(in.Err.Outcome) {
+			l.sweepFailed(now)
+			return
+		}
+		// The provider refuses this one. Giving the sweep up for it would hide
+		// every subject on the pages behind; the next sweep tries it again.
+		l.sweepOn(now)
 		return
 	}
 	l.sweep.settle(o.mark)
 	l.sweepOn(now)
+}
+
+// aboutSubject reports a failure that says something about one subject, and
+// nothing about the lane.
+func aboutSubject(o events.Outcome) bool {
+	switch o {
+	case events.OutcomeRejected, events.OutcomeNotFound, events.OutcomeMalformed, events.OutcomeMismatch, events.OutcomeOversized:
+		return true
+	}
+	return false
 }
 
 // sweepFailed gives the sweep up and tries a new one later. What is settled
@@ -200,5 +242,5 @@ func (l *lane) sweepFailed(now time.Time) {
 	maps.Copy(settled, s.settled)
 	maps.Copy(settled, s.listed) // the later word
 	wait := backoff(l.account.Poll.SweepEvery, s.fails, max(sweepBackoffMax, l.account.Poll.SweepEvery))
-	*s = sweep{at: now.Add(wait + l.c.jitter(wait, 0.1)), fails: s.fails + 1, hadTurn: s.hadTurn, settled: settled}
+	*s = sweep{at: now.Add(wait + l.c.jitter(wait, 0.1)), fails: s.fails + 1, hadTurn: s.hadTurn, settled: settled, unmarked: s.unmarked}
 }

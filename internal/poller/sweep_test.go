@@ -76,8 +76,34 @@ func TestStep_sweepMarksAgain(t *testing.T) {
 	}
 	w.assign(nil)
 	w.run(10 * time.Minute)
-	if len(w.marks) != 5 || len(w.published) != 5 {
-		t.Errorf("marked %d, published %d; want the refused mark once more and nothing else", len(w.marks), len(w.published))
+	if len(w.marks) != 5 || len(w.published) != 4 {
+		t.Errorf("marked %d, published %d; want the refused mark once more and nothing published again", len(w.marks), len(w.published))
+	}
+}
+
+// An entry that the provider never lets us mark hides nobody else.
+func TestStep_sweepGoesOnBehindARefusedMark(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account(sweeping))
+	w.page = twoPages
+	w.mark = func(m poller.Mark) *providers.CallError {
+		if m.Answer.Key.ID == "s-0" {
+			return &providers.CallError{Outcome: events.OutcomeRejected}
+		}
+		return nil
+	}
+	w.assign(nil)
+	w.run(time.Hour)
+	seen := map[string]int{}
+	for _, c := range w.published {
+		seen[c.Key.ID]++
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was published %d times, want once", id, n)
+		}
+	}
+	if seen["s2-0"] != 1 || len(seen) != 4 {
+		t.Errorf("published %v; want all four subjects of both pages", seen)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,8 +25,34 @@ var (
 // bin is the folder of the built programs.
 var bin string
 
-// ran counts, by platform, the scenarios that ran.
-var ran = map[string]int{}
+// ran lists, by platform, the scenarios that ran to their end, and those that
+// were left out.
+var ran = tally{done: map[string]int{}, skipped: map[string][]string{}}
+
+type tally struct {
+	mu      sync.Mutex
+	done    map[string]int
+	skipped map[string][]string
+}
+
+func (r *tally) note(t *testing.T, platform, scenario string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.Skipped() {
+		r.skipped[platform] = append(r.skipped[platform], scenario)
+		return
+	}
+	r.done[platform]++
+}
+
+// on says of one platform what ran there.
+func (r *tally) on(platform string) string {
+	text := fmt.Sprintf("%d scenarios ran on %s Kafka", r.done[platform], platform)
+	if left := r.skipped[platform]; len(left) > 0 {
+		text += fmt.Sprintf(", left out: %s", strings.Join(left, ", "))
+	}
+	return text
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -54,11 +81,11 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	fmt.Fprintf(os.Stdout, "integration: %d scenarios ran on the embedded broker, %d on real Kafka\n", ran["embedded"], ran["real"])
+	fmt.Fprintf(os.Stdout, "integration: %s; %s\n", ran.on("embedded"), ran.on("real"))
 	if *realBrokers == "" || *realRegistry == "" {
 		fmt.Fprintln(os.Stdout, "integration: real Kafka was left out: KAFKA_BROKERS and REGISTRY_URL are not set")
 	}
-	if os.Getenv("REAL_KAFKA") == "required" && ran["real"] == 0 && flag.Lookup("test.list").Value.String() == "" {
+	if os.Getenv("REAL_KAFKA") == "required" && ran.done["real"] == 0 && flag.Lookup("test.list").Value.String() == "" {
 		fmt.Fprintln(os.Stdout, "integration: REAL_KAFKA=required, and no scenario ran there")
 		return 1
 	}
@@ -120,6 +147,7 @@ const together = 4
 
 func runAll(t *testing.T, p platform) {
 	one := func(t *testing.T, s scenario) {
+		defer func() { ran.note(t, p.name, s.name) }()
 		start := time.Now()
 		s.run(t, p)
 		t.Logf("%s on %s Kafka: %.1f s", s.name, p.name, time.Since(start).Seconds())
@@ -128,7 +156,6 @@ func runAll(t *testing.T, p platform) {
 		for _, s := range scenarios {
 			if !s.alone(p) {
 				t.Run(s.name, func(t *testing.T) {
-					ran[p.name]++ // before Parallel: one at a time
 					t.Parallel()
 					one(t, s)
 				})
@@ -137,7 +164,7 @@ func runAll(t *testing.T, p platform) {
 	})
 	for _, s := range scenarios {
 		if s.alone(p) {
-			t.Run(s.name, func(t *testing.T) { ran[p.name]++; one(t, s) })
+			t.Run(s.name, func(t *testing.T) { one(t, s) })
 		}
 	}
 }

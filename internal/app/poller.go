@@ -43,29 +43,11 @@ func (p Program) Poller(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeProducer(producer)) }()
 
-	metrics, err := poller.NewMetrics(p.Metrics)
+	loop, err := p.pollerLoop(poller.Records{Codec: cd, Topics: topics, Partitions: p.Config.Topics.Partitions}, producer)
 	if err != nil {
 		return err
 	}
 	c := p.Config.Poller
-	cfg := poller.Config{
-		Settings:  poller.Settings{Partitions: p.Config.Topics.Partitions, Concurrency: c.Concurrency, CallTimeout: c.CallTimeout},
-		Records:   poller.Records{Codec: cd, Topics: topics, Partitions: p.Config.Topics.Partitions},
-		Publisher: producer, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		Metrics: metrics, Log: p.Log, Drain: c.Drain, Margin: p.Config.Rules.Margin,
-	}
-	err = p.capabilities(func(a providers.Account, pr providers.Provider, caps providers.Capabilities) {
-		cfg.Accounts = append(cfg.Accounts, poller.Account{
-			Provider: a.Provider, Account: a.Account, Poll: a.Poll, Vocabulary: pr.Vocabulary(a), Capabilities: caps,
-		})
-	})
-	if err != nil {
-		return err
-	}
-	loop := poller.New(cfg)
-	if err := p.Metrics.Register(loop.Gauges()); err != nil {
-		return err
-	}
 	admin, err := telemetry.OpenAdmin(c.AdminListen, p.Metrics, p.Log)
 	if err != nil {
 		return err
@@ -82,6 +64,30 @@ func (p Program) Poller(ctx context.Context) (err error) {
 	defer group.Close()
 	p.started("", admin.Addr())
 	return withAdmin(ctx, admin, func(ctx context.Context) error { return loop.Run(ctx, applied{group}) })
+}
+
+// pollerLoop makes the loop with every configured account and its metrics.
+func (p Program) pollerLoop(records poller.Records, publisher poller.Publisher) (*poller.Poller, error) {
+	metrics, err := poller.NewMetrics(p.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	c := p.Config.Poller
+	cfg := poller.Config{
+		Settings: poller.Settings{Partitions: p.Config.Topics.Partitions, Concurrency: c.Concurrency, CallTimeout: c.CallTimeout},
+		Records:  records, Publisher: publisher, Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		Metrics: metrics, Log: p.Log, Drain: c.Drain, Margin: p.Config.Rules.Margin,
+	}
+	err = p.capabilities(func(a providers.Account, pr providers.Provider, caps providers.Capabilities) {
+		cfg.Accounts = append(cfg.Accounts, poller.Account{
+			Provider: a.Provider, Account: a.Account, Poll: a.Poll, Vocabulary: pr.Vocabulary(a), Capabilities: caps,
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	loop := poller.New(cfg)
+	return loop, p.Metrics.Register(loop.Gauges())
 }
 
 // applied lets a rebalance go on once the records of the last poll were handed

@@ -35,6 +35,7 @@ type demoOptions struct {
 	limit      time.Duration
 	brokerAddr string
 	registry   string
+	configDir  string
 	noFaults   bool
 	logs       string
 	stage      time.Duration
@@ -66,6 +67,7 @@ running until a signal; any Kafka client can read its topics meanwhile.`,
 	f.StringVar(&o.brokerAddr, "kafka", "", "host:port of the embedded broker (default a free loopback port)")
 	f.StringVar(&o.registry, "registry", "", "host:port of the embedded schema registry (default a free loopback port)")
 	f.BoolVar(&o.noFaults, "no-faults", false, "let nothing go wrong")
+	f.StringVar(&o.configDir, "write-config", "", "write the configuration of the run into this folder, for rampctl -c and any of the programs")
 	f.StringVar(&o.logs, "logs", "error", "level of the programs' logs on stderr: debug, info, warn, error")
 	f.DurationVar(&o.stage, "stage", 400*time.Millisecond, "mean time an order stays in one state at the provider")
 	return cmd
@@ -134,6 +136,13 @@ func (d *running) prepare(ctx context.Context) (public net.Listener, err error) 
 	d.cfg = d.sim.Config(d.cluster.Brokers(), d.cluster.RegistryURL())
 	if err := d.cfg.Validate(config.ForAll, known(), providers.Policy{Demo: true}); err != nil {
 		return nil, err
+	}
+	if d.o.configDir != "" {
+		path, err := demo.WriteConfig(d.cfg, d.o.configDir)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(d.c.errw, "configuration %s\n", path)
 	}
 	changes, err := kafka.PlanTopics(ctx, kafkaConfig(d.cfg), specs(d.cfg))
 	if err != nil {

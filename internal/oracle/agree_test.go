@@ -92,7 +92,7 @@ func oracleRules(r order.Rules, lane events.Lane) oracle.Rules {
 // behind: the lattice, fed in any order with repetitions and in pieces, gives
 // the bytes of the oracle, which sees everything at once.
 //
-//	go test ./internal/oracle -run Agree -histories 1000000
+//	go test ./internal/oracle -run agrees -histories 1000000
 func TestOrder_agreesWithTheOracle(t *testing.T) {
 	r, cd := newRules(t), newCodec(t)
 	count := *histories

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"rampstream/internal/events"
 	"rampstream/internal/poller"
 	"rampstream/internal/providers"
@@ -341,4 +343,76 @@ func TestStep_sameInputsSameEffects(t *testing.T) {
 			t.Fatalf("effect %d = %s, then %s", i, a[i], b[i])
 		}
 	}
+}
+
+// A step leaves lanes alone that have nothing to do; world.step checks that it
+// is so. Here are many lanes with all that can happen to them.
+func TestStep_leavesNoLaneBehind(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := []events.Account{"a", "b", "c", "d", "e"}
+		var accounts []poller.Account
+		for i, n := range names {
+			accounts = append(accounts, account(func(a *poller.Account) {
+				a.Account = n
+				a.Poll = providers.Poll{Rate: rapid.Float64Range(0.2, 20).Draw(t, "rate"), Burst: rapid.IntRange(1, 20).Draw(t, "burst"),
+					UnknownHints: rapid.SampledFrom([]string{"check", "ignore"}).Draw(t, "unknown hints"), SweepEvery: 20 * time.Second}
+				a.Capabilities.Serial = i == 0
+				if i == 1 {
+					sweeping(a)
+				}
+			}))
+		}
+		w := newWorld(t, poller.Settings{UnknownTasks: 3}, accounts...)
+		w.latency = time.Duration(rapid.IntRange(1, 3000).Draw(t, "latency")) * time.Millisecond
+		w.onResult = reschedule(time.Duration(rapid.IntRange(1, 30).Draw(t, "interval")) * time.Second)
+		w.page = func(poller.ReadPage) (providers.Page, *providers.CallError) {
+			k := key("swept")
+			k.Account = "b"
+			return providers.Page{Answers: []providers.Answer{{Key: k, StatusRaw: fmt.Sprint(w.now.Unix())}}}, nil
+		}
+		w.answer = func(a poller.Ask) (providers.Answer, *providers.CallError) {
+			if rapid.IntRange(0, 5).Draw(t, "more") == 0 {
+				w.in(w.latency/2, poller.More{ID: a.ID})
+			}
+			switch rapid.IntRange(0, 6).Draw(t, "answer") {
+			case 0:
+				return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeRateLimited}
+			case 1:
+				return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeTimeout}
+			case 2:
+				return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeUnauthorized, Nonce: true}
+			}
+			return providers.Answer{Key: a.Question.Key, StatusRaw: "NEW"}, nil
+		}
+		w.publish = func(poller.Publish) error {
+			if rapid.IntRange(0, 9).Draw(t, "publish") == 0 {
+				return errDown
+			}
+			return nil
+		}
+		w.assign(nil)
+		for range rapid.IntRange(5, 40).Draw(t, "steps") {
+			elapsed := w.now.Sub(epoch)
+			task := known(fmt.Sprint(rapid.IntRange(0, 5).Draw(t, "id")), elapsed-time.Minute, elapsed)
+			if rapid.Bool().Draw(t, "hint") {
+				task = hinted(task.Key.ID, elapsed, rapid.Bool().Draw(t, "known"))
+			}
+			task.Key.Account = rapid.SampledFrom(names).Draw(t, "lane")
+			switch rapid.SampledFrom([]string{"task", "gone", "wait", "takeover", "clock"}).Draw(t, "step") {
+			case "task":
+				w.step(schedule(task))
+			case "gone":
+				w.step(poller.Scheduled{Key: task.Key, Gone: true})
+			case "wait":
+				w.run(time.Duration(rapid.IntRange(1, 20_000).Draw(t, "wait")) * time.Millisecond)
+			case "takeover":
+				w.assign([]events.CheckTask{task})
+			case "clock":
+				w.now = w.now.Add(-time.Duration(rapid.IntRange(1, 5000).Draw(t, "back")) * time.Millisecond)
+				w.step()
+			}
+		}
+		w.step(poller.Drain{})
+		w.run(time.Minute)
+	})
 }

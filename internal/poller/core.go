@@ -25,7 +25,8 @@ type Core struct {
 	ops      map[OpID]*op
 	lastID   OpID
 	draining bool
-	out      []Effect // of the step under way
+	seen     time.Time // of the last step
+	out      []Effect  // of the step under way
 }
 
 // op is an effect whose result is awaited.
@@ -63,9 +64,28 @@ func (c *Core) Step(now time.Time, in ...Input) (effects []Effect, wake time.Tim
 	for _, i := range in {
 		c.apply(now, i)
 	}
+	if now.Before(c.seen) {
+		c.touchAll() // what they wait for is not what they thought
+	}
+	c.seen = now
 	w := waker{now: now}
+	nanos := now.UnixNano()
+	var next *lane
 	for _, l := range c.order {
-		l.pump(now, &w)
+		// Nothing becomes possible for a lane but by an input of its own or by
+		// time, and it said when.
+		if l.touched || l.wakeNanos != 0 && l.wakeNanos <= nanos {
+			own := waker{now: now}
+			l.touched = false
+			l.pump(now, &own)
+			l.wakeAt(own.at)
+		}
+		if l.wakeNanos != 0 && (next == nil || l.wakeNanos < next.wakeNanos) {
+			next = l
+		}
+	}
+	if next != nil {
+		w.by(next.wake)
 	}
 	for _, l := range c.leaving {
 		l.pumpLeaving(now, &w)
@@ -128,12 +148,19 @@ func (c *Core) apply(now time.Time, in Input) {
 		}
 	case More:
 		if o := c.ops[in.ID]; o != nil {
+			o.lane.touched = true
 			o.lane.more(o)
 		} else {
 			c.emit(Grant{ID: in.ID})
 		}
 	case Drain:
 		c.draining = true
+	}
+}
+
+func (c *Core) touchAll() {
+	for _, l := range c.order {
+		l.touched = true
 	}
 }
 
@@ -149,6 +176,13 @@ func (c *Core) begin(o *op) OpID {
 func (c *Core) end(id OpID) *op {
 	o := c.ops[id]
 	delete(c.ops, id)
+	if o != nil {
+		o.lane.touched = true
+		// The lane may have come back, and waits for what its former self did.
+		if l := c.lanes[o.lane.name]; l != nil {
+			l.touched = true
+		}
+	}
 	return o
 }
 
@@ -237,9 +271,12 @@ func (c *Core) scheduled(now time.Time, in Scheduled) {
 	switch l := c.lanes[in.Key.Lane()]; {
 	case !c.owned[partition]: // a record read before the revocation
 	case in.Gone && l != nil:
+		l.touched = true
 		l.unschedule(in.Key)
 	case !in.Gone:
-		c.laneOf(now, in.Key, partition).schedule(now, in.Task)
+		l = c.laneOf(now, in.Key, partition)
+		l.touched = true
+		l.schedule(now, in.Task)
 	}
 }
 

@@ -23,6 +23,10 @@ type lane struct {
 	known     bool // configured here
 	left      bool // lost: nothing new starts
 
+	touched   bool      // an input came since the last pump
+	wake      time.Time // of the next pump without one; zero for never
+	wakeNanos int64     // the same; cheap to compare for every lane at every step
+
 	tasks   map[string]*task // by name
 	timers  queue
 	ready   [classes]queue
@@ -58,7 +62,7 @@ type lane struct {
 }
 
 func newLane(c *Core, now time.Time, name events.Lane, partition int32, s events.LaneState) *lane {
-	l := &lane{c: c, name: name, partition: partition, tasks: map[string]*task{}, timers: queue{timer: true}}
+	l := &lane{c: c, name: name, partition: partition, touched: true, tasks: map[string]*task{}, timers: queue{timer: true}}
 	l.account, l.known = c.accounts[name]
 	l.nonces = newNonces(s.NonceReserved, c.cfg.NonceBlock)
 	if l.serial() {
@@ -125,6 +129,13 @@ func (l *lane) pump(now time.Time, w *waker) {
 	}
 	if t := l.timers.first(); t != nil {
 		w.byMillis(t.timerAt)
+	}
+}
+
+func (l *lane) wakeAt(at time.Time) {
+	l.wake, l.wakeNanos = at, 0
+	if !at.IsZero() {
+		l.wakeNanos = at.UnixNano()
 	}
 }
 

@@ -130,6 +130,17 @@ func newWorld(t failer, s poller.Settings, accounts ...poller.Account) *world {
 func (w *world) step(in ...poller.Input) {
 	effects, wake := w.core.Step(w.now, in...)
 	w.wake = wake
+	missed, wake := w.core.Missed(w.now)
+	for _, e := range missed {
+		if _, ok := e.(poller.SaveLane); ok { // a reservation in advance may come with the need as well
+			effects = append(effects, e)
+			continue
+		}
+		w.t.Fatalf("a lane that was left alone until %s had something to do at %s: %+v", w.wake, w.now, missed)
+	}
+	if w.wake.IsZero() && !wake.IsZero() {
+		w.t.Fatalf("the core wants to be woken at %s; a walk over all lanes says %s", w.wake, wake)
+	}
 	for _, e := range effects {
 		w.trace = append(w.trace, fmt.Sprintf("%s %T %+v", w.now.Format("15:04:05.000"), e, e))
 		w.do(e)

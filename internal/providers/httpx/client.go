@@ -65,8 +65,10 @@ func New(o Options) *http.Client {
 		DisableCompression:     true, // a compressed answer is not expanded: no bomb
 		ForceAttemptHTTP2:      true, // a custom dialer turns it off otherwise
 		IdleConnTimeout:        60 * time.Second,
-		MaxIdleConnsPerHost:    4,
-		MaxConnsPerHost:        32,
+		// Fewer idle ones than calls at once would dial, and shake hands, for
+		// every call beyond.
+		MaxIdleConnsPerHost: 32,
+		MaxConnsPerHost:     32,
 	}
 	if o.Proxy != nil {
 		t.Proxy = http.ProxyURL(o.Proxy)

@@ -13,6 +13,7 @@ import (
 // same event.
 func FuzzSigned(f *testing.F, p providers.Provider, s Signed) {
 	r := signedRoute{openRoute(f, p, s.Account, s.WebhookURL), s}
+	r.secret = secretsOf(s.Account) // the personal canaries may come to stand in an id
 	f.Add(r.body(), int64(0), uint(7))
 	f.Add(r.s.Body("a/b", UnknownWord), int64(1000), uint(100))
 	for _, name := range []string{"every key twice", "keys equal but for case", "lone surrogate", "not UTF-8", "cut off", "an array"} {
@@ -63,6 +64,7 @@ func (s Signed) flip(d providers.Delivery, bit uint) providers.Delivery {
 // a subject of the account.
 func FuzzHinted(f *testing.F, p providers.Provider, h Hinted) {
 	r := hintedRoute{openRoute(f, p, h.Account, ""), h}
+	r.secret = secretsOf(h.Account)
 	d := r.deliver(CanaryID)
 	f.Add(d.Method, d.RawQuery, d.Body, d.PathToken)
 	f.Add("POST", "", []byte(`{"id":"a/b"}`), "")

@@ -44,6 +44,24 @@ func usage(err error) error {
 	return err
 }
 
+// groups makes a command that only has subcommands refuse a word that names
+// none, at every level: left to itself the library would print help and exit 0.
+func groups(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		groups(sub)
+	}
+	if !cmd.HasSubCommands() || cmd.Runnable() {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, a []string) error {
+		if len(a) > 0 {
+			return fmt.Errorf("%w: %s has no command %q; see %s --help", errUsage, cmd.CommandPath(), a[0], cmd.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+}
+
 // cli is what every command shares.
 type cli struct {
 	env       []string
@@ -54,7 +72,7 @@ type cli struct {
 
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
-		Use: "rampctl", Short: "Operate rampstream: demo, topics, schemas, orders, discrepancies",
+		Use: "rampctl", Short: "Operate rampstream: run the demo, prepare topics and schemas, ask why an order is where it is",
 		SilenceUsage: true, SilenceErrors: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if c.output != "text" && c.output != "json" {
@@ -68,6 +86,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(c.provider(), c.webhook())
 	root.AddCommand(c.demo(), c.topics(), c.schemas(), c.configuration(), c.orders(), c.discrepancies(), c.tail(), c.poller(), c.timeline(), c.audit())
+	groups(root)
 	return root
 }
 

@@ -1,16 +1,10 @@
 package integration_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -87,8 +81,8 @@ func kafkaAway(t *testing.T, p platform) {
 func outage(t *testing.T, p platform) (_ platform, down, up func()) {
 	t.Helper()
 	if p.real() {
-		down, up = nodes(t)
-		return p, down, up
+		n := controlled(t)
+		return p, func() { n.kill("2"); n.kill("3") }, func() { n.start("2"); n.start("3") }
 	}
 	o := embedded.Options{DataDir: t.TempDir(), BrokerAddr: freeAddr(t), RegistryAddr: freeAddr(t)}
 	cluster, err := embedded.Start(o)
@@ -106,41 +100,4 @@ func outage(t *testing.T, p platform) (_ platform, down, up func()) {
 		})
 	}
 	return p, func() { cluster.Close() }, up
-}
-
-// nodes controls the real cluster with scripts/kafka, or with what
-// KAFKA_CONTROL names: a program that knows "kill ID", "start ID" and "status".
-func nodes(t *testing.T) (down, up func()) {
-	t.Helper()
-	script := os.Getenv("KAFKA_CONTROL")
-	if script == "" {
-		script = filepath.Join("..", "scripts", "kafka")
-	}
-	control := func(args ...string) (string, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-		defer cancel()
-		out, err := exec.CommandContext(ctx, script, args...).CombinedOutput()
-		return string(out), err
-	}
-	status, err := control("status")
-	first, _, _ := strings.Cut(*realBrokers, ",")
-	_, port, _ := net.SplitHostPort(first)
-	if err != nil || !strings.Contains(status, "port="+port) || !strings.Contains(status, "3 running") {
-		t.Skipf("no three nodes to kill: %s status does not list the cluster of KAFKA_BROKERS (%v)\n%s", script, err, status)
-	}
-	run := func(args ...string) {
-		t.Helper()
-		if out, err := control(args...); err != nil {
-			t.Fatalf("%s %v: %v\n%s", script, args, err, out)
-		}
-	}
-	killed := false
-	down = func() { killed = true; run("kill", "2"); run("kill", "3") }
-	up = func() { run("start", "2"); run("start", "3"); killed = false }
-	t.Cleanup(func() {
-		if killed {
-			up()
-		}
-	})
-	return down, up
 }

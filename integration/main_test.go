@@ -124,6 +124,7 @@ var scenarios = []scenario{
 	{"kado bodies", kadoBodies, never},
 	{"exit codes", exitCodes, never},
 	{"hostile", hostile, always},
+	{"broker lost", brokerLost, platform.real},
 	{"kafka away", kafkaAway, platform.real},
 }
 

@@ -235,7 +235,9 @@ func (l *life) permute(rows []events.Evidence, used int) {
 	if used == len(l.subsets)-1 {
 		l.orders++
 		l.same(rows, *full || l.orders%32 == 0, "an order of the records")
-		l.again(rows)
+		if *full || l.orders%4 == 0 {
+			l.again(rows)
+		}
 		return
 	}
 	drawn := -1

@@ -6,6 +6,7 @@
 //	go run ./bench ingest                  # embedded broker
 //	go run ./bench reconciler
 //	go run ./bench poller -orders 1000000 -rate 2000
+//	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave and die
 //	go run ./bench hints                   # from an unsigned callback to the status call it causes
 //	export $(scripts/kafka up 1)           # a real one; the same commands use it
 //
@@ -30,7 +31,7 @@ type options struct {
 	events, orders    int
 	partitions        int
 	rate              float64
-	lanes             int
+	lanes, pollers    int
 	latency           time.Duration
 	peers             bool
 }
@@ -46,20 +47,21 @@ func main() {
 
 func runMain(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: bench ingest|reconciler|poller|hints [flags]")
+		return fmt.Errorf("usage: bench ingest|reconciler|poller|nonces|hints [flags]")
 	}
 	var o options
 	f := flag.NewFlagSet("bench "+args[0], flag.ContinueOnError)
 	f.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "host:port,... of a real Kafka; empty starts the embedded one")
 	f.StringVar(&o.registry, "registry", os.Getenv("REGISTRY_URL"), "its schema registry")
 	f.IntVar(&o.connections, "connections", 64, "concurrent connections (ingest)")
-	f.DurationVar(&o.duration, "for", 10*time.Second, "time of each row (ingest, poller)")
+	f.DurationVar(&o.duration, "for", 10*time.Second, "time of each row (ingest, poller, nonces)")
 	f.IntVar(&o.events, "events", 200_000, "input records (reconciler)")
 	f.IntVar(&o.orders, "orders", 20_000, "distinct orders (reconciler, poller)")
 	f.IntVar(&o.partitions, "partitions", 4, "partitions of every topic")
 	f.Float64Var(&o.rate, "rate", 2000, "checks due a second (poller)")
-	f.IntVar(&o.lanes, "lanes", 8, "accounts (poller)")
-	f.DurationVar(&o.latency, "latency", 5*time.Millisecond, "of a provider's answer (poller)")
+	f.IntVar(&o.lanes, "lanes", 8, "accounts (poller, nonces)")
+	f.IntVar(&o.pollers, "pollers", 4, "processes (nonces)")
+	f.DurationVar(&o.latency, "latency", 5*time.Millisecond, "of a provider's answer (poller, nonces)")
 	f.BoolVar(&o.peers, "peers", true, "run the peer too")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
@@ -71,6 +73,8 @@ func runMain(ctx context.Context, args []string) error {
 		return benchReconciler(ctx, o)
 	case "poller":
 		return benchPoller(ctx, o)
+	case "nonces":
+		return benchNonces(ctx, o)
 	case "hints":
 		if o.orders > 5000 {
 			o.orders = 500

@@ -46,9 +46,10 @@ type pollerRow struct {
 // reconciler that only ever says "the same again, one period later".
 type pollerBed struct {
 	*bed
-	o      options
-	codec  *codec.Codec
-	period time.Duration
+	o        options
+	provider events.Provider
+	codec    *codec.Codec
+	period   time.Duration // between two checks of an order
 }
 
 func benchPoller(ctx context.Context, o options) error {
@@ -57,7 +58,7 @@ func benchPoller(ctx context.Context, o options) error {
 		return err
 	}
 	defer b.close()
-	pb := &pollerBed{bed: b, o: o, period: time.Duration(float64(o.orders) / o.rate * float64(time.Second))}
+	pb := &pollerBed{bed: b, o: o, provider: "kado", period: time.Duration(float64(o.orders) / o.rate * float64(time.Second))}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := pb.providers(ctx); err != nil {
@@ -121,7 +122,7 @@ func (b *pollerBed) answer(w http.ResponseWriter, r *http.Request) {
 
 func (b *pollerBed) task(k events.Key, due events.Millis, old time.Duration) events.CheckTask {
 	return events.CheckTask{Key: k, DueAt: due, Cause: events.CauseSchedule, Known: true, Status: events.StatusProcessing,
-		Since: due.Add(-old), ExpectedAmount: "0.00215", ExpectedCurrency: "BTC"}
+		Since: due.Add(-old), ExpectedAmount: "0.0021", ExpectedCurrency: "BTC"}
 }
 
 func (b *pollerBed) record(t events.CheckTask) (stream.Record, error) {
@@ -144,7 +145,7 @@ func (b *pollerBed) fillSchedule(ctx context.Context, begin time.Time) error {
 	for i := 0; i < b.o.orders; i += chunk {
 		var rs []stream.Record
 		for n := i; n < min(i+chunk, b.o.orders); n++ {
-			k := events.Key{Provider: "kado", Account: benchLane(n % b.o.lanes), ID: fmt.Sprintf("%08x-%04x-4%03x-8000-%012x", rng.Uint32(), n&0xffff, n&0xfff, n)}
+			k := events.Key{Provider: b.provider, Account: benchLane(n % b.o.lanes), ID: fmt.Sprintf("%08x-%04x-4%03x-8000-%012x", rng.Uint32(), n&0xffff, n&0xfff, n)}
 			due := events.At(begin.Add(time.Duration(rng.Int64N(int64(b.period)))))
 			old := time.Duration(rng.Int64N(int64(48 * time.Hour))) // a few of them young
 			r, err := b.record(b.task(k, due, old))

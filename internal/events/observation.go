@@ -137,7 +137,7 @@ const (
 	OutcomeMalformed    Outcome = "malformed"      // an answer that cannot be read
 	OutcomeOversized    Outcome = "oversized"      // an answer above the cap
 	OutcomeMismatch     Outcome = "mismatch"       // an answer about another subject
-	OutcomeGaveUp       Outcome = "gave_up"        // the horizon is reached: no call was made, none will be
+	OutcomeGaveUp       Outcome = "gave_up"        // no call was made, none will be: the horizon is reached, or a hint is not looked into
 )
 
 // Outcomes lists the closed set, OK first.

@@ -34,6 +34,7 @@ kafka: {brokers: [%q]}
 registry: {url: %q}
 topics: {partitions: 3, replication: 1}
 ingest:
+  memory_reserve: 0
   listen: 127.0.0.1:0
   admin_listen: 127.0.0.1:0
   public_url: https://hooks.example.com

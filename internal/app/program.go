@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -93,6 +94,8 @@ func (p Program) runNamed(ctx context.Context, name string, check bool) error {
 			_, err := p.ingestConfig()
 			return err
 		}
+		held := reserve(int64(p.Config.Ingest.MemoryReserve))
+		defer runtime.KeepAlive(held)
 		return p.Ingest(ctx)
 	case config.ForPoller:
 		if check {

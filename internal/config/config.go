@@ -116,11 +116,15 @@ type Ingest struct {
 	// the answer is 503.
 	ProduceDeadline time.Duration `koanf:"produce_deadline" yaml:"produce_deadline"`
 	MaxBody         Size          `koanf:"max_body" yaml:"max_body"`
-	MaxInFlight     int           `koanf:"max_in_flight" yaml:"max_in_flight"`     // requests; over it 503
-	MaxConnections  int           `koanf:"max_connections" yaml:"max_connections"` // of the public listener
-	Drain           time.Duration `koanf:"drain" yaml:"drain"`                     // after SIGTERM
-	TLS             TLS           `koanf:"tls" yaml:"tls,omitempty"`
-	Hint            Hint          `koanf:"hint" yaml:"hint"`
+	// MemoryReserve is taken at the start and never used: it makes the collector
+	// run seldom and the process's memory the same under attack as at rest. 0
+	// takes none; the process is small then and doubles under attack.
+	MemoryReserve  Size          `koanf:"memory_reserve" yaml:"memory_reserve"`
+	MaxInFlight    int           `koanf:"max_in_flight" yaml:"max_in_flight"`     // requests; over it 503
+	MaxConnections int           `koanf:"max_connections" yaml:"max_connections"` // of the public listener
+	Drain          time.Duration `koanf:"drain" yaml:"drain"`                     // after SIGTERM
+	TLS            TLS           `koanf:"tls" yaml:"tls,omitempty"`
+	Hint           Hint          `koanf:"hint" yaml:"hint"`
 }
 
 // Token is a bearer token of the intents API and the accounts it may write to.
@@ -214,6 +218,7 @@ func Default() Config {
 			Listen: ":8080", AdminListen: "127.0.0.1:9090",
 			ProduceDeadline: 8 * time.Second, // below the 10 s that the shortest documented senders wait
 			MaxBody:         256 << 10,
+			MemoryReserve:   128 << 20,
 			MaxInFlight:     512,
 			MaxConnections:  4096,
 			Drain:           25 * time.Second, // below the 30 s grace period of Kubernetes

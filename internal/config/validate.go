@@ -110,6 +110,7 @@ func (c Config) checkIngest(fs *faults, pol providers.Policy) {
 		fs.check(pol.Demo || strings.HasPrefix(in.PublicURL, "https://"), "ingest.public_url", "must be https://", in.PublicURL)
 	}
 	between(fs, "ingest.produce_deadline", in.ProduceDeadline, 100*time.Millisecond, 15*time.Second)
+	fs.check(in.MemoryReserve <= 1<<30, "ingest.memory_reserve", "must be at most 1GiB", in.MemoryReserve)
 	fs.check(in.MaxBody >= 1<<10 && in.MaxBody <= 1<<20, "ingest.max_body", "must be 1KiB to 1MiB", in.MaxBody)
 	fs.check(in.MaxInFlight >= 1 && in.MaxInFlight <= 100_000, "ingest.max_in_flight", "must be 1 to 100000", in.MaxInFlight)
 	fs.check(in.MaxConnections >= 1 && in.MaxConnections <= 1_000_000, "ingest.max_connections", "must be 1 to 1000000", in.MaxConnections)

@@ -238,6 +238,7 @@ func (f *fleet) start(ctx context.Context, i int) error {
 	f.starts++
 	name := fmt.Sprintf("poller%d-start%d", i, f.starts)
 	cfg := f.bed.cfg
+	cfg.Poller.Group = cfg.Topics.Prefix + "poller" // of this run alone
 	cfg.Poller.InstanceID = fmt.Sprintf("bench-%d", i)
 	cfg.Ingest.Tokens, cfg.Log.Level, cfg.Accounts = nil, "warn", nil
 	for n := range f.bed.o.lanes {

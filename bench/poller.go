@@ -107,6 +107,7 @@ func (b *pollerBed) providers(ctx context.Context) error {
 	}
 	b.cfg.Ingest.Tokens = nil
 	b.cfg.Log.Level = "warn"
+	b.cfg.Poller.Group = b.cfg.Topics.Prefix + "poller" // of this run alone: a former one's members may still count
 	b.file, err = demo.WriteConfig(b.cfg, b.dir)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,12 +177,12 @@ func TestPoller_budgetOnTheWire(t *testing.T) {
 // and the task is asked again.
 func TestPoller_budgetRefusesTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		login := 0
+		var tries atomic.Int32
 		server := &wire{fail: func(int) int { return http.StatusOK }}
 		r := newRig(t, account(func(a *poller.Account) {
 			a.Poll = providers.Poll{Rate: 0.05, Burst: 1} // one token in 20 s: too long to wait for
 			a.Capabilities.Orders = checkFunc(func(ctx context.Context, q providers.Question) (providers.Answer, error) {
-				if login++; login == 1 { // the first call needs a token of its own first
+				if tries.Add(1) == 1 { // the first call needs a token of its own first
 					if _, err := server.Check(ctx, q); err != nil {
 						return providers.Answer{}, err
 					}
@@ -193,12 +194,12 @@ func TestPoller_budgetRefusesTheCall(t *testing.T) {
 		r.m.assign(t, 0, 1, 2, 3)
 		r.run(t)
 		time.Sleep(35 * time.Second)
-		if n := len(r.k.records(topics.StatusCheck)); n != 0 || login != 1 {
-			t.Errorf("%d events after %d tries; want none: nothing was asked", n, login)
+		if n := len(r.k.records(topics.StatusCheck)); n != 0 || tries.Load() != 1 {
+			t.Errorf("%d events after %d tries; want none: nothing was asked", n, tries.Load())
 		}
 		time.Sleep(20 * time.Second)
-		if n := len(r.k.records(topics.StatusCheck)); n != 1 || login != 2 {
-			t.Errorf("%d events after %d tries; want the answer of the second", n, login)
+		if n := len(r.k.records(topics.StatusCheck)); n != 1 || tries.Load() != 2 {
+			t.Errorf("%d events after %d tries; want the answer of the second", n, tries.Load())
 		}
 		r.cancel()
 		<-r.done

@@ -13,8 +13,11 @@ import (
 
 // WriteConfig writes cfg, which Sim.Config made, as the file that the programs
 // read, with every credential in a file of its own beside it: the way an
-// operator would. It returns the path of the configuration.
+// operator would. The folder is made if it is not there. It returns the path of the configuration.
 func WriteConfig(cfg config.Config, dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
 	secrets := 0
 	var failed error
 	file := func(s providers.Secret) string {

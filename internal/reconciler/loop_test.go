@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"rampstream/internal/events"
 	"rampstream/internal/reconciler"
@@ -130,5 +131,37 @@ func TestLoop_unknownOutcomeKillsTheSession(t *testing.T) {
 	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
 	if err := l.Step(context.Background(), s); !errors.Is(err, stream.ErrFenced) {
 		t.Errorf("Step = %v, want ErrFenced", err)
+	}
+}
+
+// probing is a session whose commit is when probes and scrapes come.
+type probing struct {
+	script
+	loop *reconciler.Loop
+}
+
+func (p *probing) Commit(ctx context.Context, out []stream.Record) (bool, error) {
+	p.loop.Snapshot()
+	p.loop.Ready()
+	return p.script.Commit(ctx, out)
+}
+
+// A commit may take as long as Kafka likes; what probes and scrapes ask must
+// not wait for it.
+func TestLoop_probesDoNotWaitForACommit(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	s := &probing{script{polls: []polled{{w.poll(rand.New(rand.NewPCG(1, 1)), 9), nil}}}, l}
+	done := make(chan error, 1)
+	go func() { done <- l.Step(t.Context(), s) }()
+	select {
+	case err := <-done:
+		if states, _ := l.Snapshot(); err != nil || states != 1 {
+			t.Errorf("Step = %v with %d states; want one", err, states)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("a probe waits for the commit")
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"testing"
+
+	"rampstream/internal/stream"
 )
 
 // A second signal aborts; the first one only cancels, with ErrSignal as cause.
@@ -46,5 +49,30 @@ func TestReport(t *testing.T) {
 	}
 	if code := report(&out, "ingest", Config(errors.New("ingest.listen: required"))); code != BadConfig || out.String() != "ingest: ingest.listen: required\n" {
 		t.Errorf("report(config fault) = %d, %q", code, out.String())
+	}
+}
+
+// A look-up that the signal cut short is the stop that was asked for; a graver
+// class is not, and neither is a failure without a signal.
+func TestInterrupted(t *testing.T) {
+	stopped, cancel := context.WithCancelCause(context.Background())
+	cancel(ErrSignal)
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want int
+	}{
+		{"cut short", stopped, fmt.Errorf("look up: %w", context.Canceled), OK},
+		{"out of reach at the stop", stopped, stream.ErrTransient, OK},
+		{"loss at the stop", stopped, fmt.Errorf("%w: %w", context.Canceled, stream.ErrLoss), Loss},
+		{"refused at the stop", stopped, stream.ErrRefused, Refused},
+		{"another failure at the stop", stopped, errors.New("boom"), Failed},
+		{"no signal", context.Background(), stream.ErrTransient, Failed},
+		{"nothing", stopped, nil, OK},
+	} {
+		if got := Code(interrupted(tc.ctx, tc.err)); got != tc.want {
+			t.Errorf("%s: code %d, want %d", tc.name, got, tc.want)
+		}
 	}
 }

@@ -56,7 +56,7 @@ func (p Program) Poller(ctx context.Context) (err error) {
 	admin.Checks.Add("kafka", producer.Healthy)
 	admin.Handle("GET /lanes", lanesHandler(loop))
 	group, err := kafka.OpenGroup(ctx, p.kafka("rampstream-poller-group"), kafka.GroupOptions{
-		Group: c.Group, InstanceID: c.InstanceID, Topics: []string{topics.CheckSchedule},
+		Group: c.Group, InstanceID: c.InstanceID, Topics: []string{topics.CheckSchedule}, SessionTimeout: c.SessionTimeout,
 	}, loop)
 	if err != nil {
 		return errors.Join(err, admin.Close())

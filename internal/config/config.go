@@ -156,7 +156,9 @@ type Poller struct {
 	// Concurrency is how many calls a lane without nonces has at once.
 	Concurrency int           `koanf:"concurrency" yaml:"concurrency"`
 	CallTimeout time.Duration `koanf:"call_timeout" yaml:"call_timeout"` // of one call to a provider
-	Drain       time.Duration `koanf:"drain" yaml:"drain"`               // calls in flight at SIGTERM
+	// SessionTimeout is how long a silent member keeps its lanes.
+	SessionTimeout time.Duration `koanf:"session_timeout" yaml:"session_timeout"`
+	Drain          time.Duration `koanf:"drain" yaml:"drain"` // calls in flight at SIGTERM
 }
 
 // Guarantee names how the reconciler writes.
@@ -180,6 +182,8 @@ type Reconciler struct {
 	Guarantee          Guarantee     `koanf:"guarantee" yaml:"guarantee"`
 	MaxBatch           int           `koanf:"max_batch" yaml:"max_batch"` // input records a transaction
 	TransactionTimeout time.Duration `koanf:"transaction_timeout" yaml:"transaction_timeout"`
+	// SessionTimeout is how long a silent member keeps its partitions.
+	SessionTimeout time.Duration `koanf:"session_timeout" yaml:"session_timeout"`
 }
 
 // Rules are the settings that the view of the evidence reads. They are part of
@@ -226,11 +230,11 @@ func Default() Config {
 		},
 		Poller: Poller{
 			Group: "ramp-poller", AdminListen: "127.0.0.1:9091",
-			Concurrency: 8, CallTimeout: 15 * time.Second, Drain: 25 * time.Second,
+			Concurrency: 8, CallTimeout: 15 * time.Second, SessionTimeout: 45 * time.Second, Drain: 25 * time.Second,
 		},
 		Reconciler: Reconciler{
 			Group: "ramp-reconciler", AdminListen: "127.0.0.1:9092",
-			Guarantee: ExactlyOnce, MaxBatch: 1000, TransactionTimeout: 30 * time.Second,
+			Guarantee: ExactlyOnce, MaxBatch: 1000, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
 		},
 		Rules: Rules{
 			Margin: 5 * time.Second, Confirm: 10 * time.Minute,

@@ -144,6 +144,7 @@ func (c Config) checkPoller(fs *faults) {
 	checkInstance(fs, "poller.instance_id", p.InstanceID)
 	fs.check(p.Concurrency >= 1 && p.Concurrency <= 1000, "poller.concurrency", "must be 1 to 1000", p.Concurrency)
 	between(fs, "poller.call_timeout", p.CallTimeout, time.Second, 2*time.Minute)
+	between(fs, "poller.session_timeout", p.SessionTimeout, minSession, maxSession)
 	between(fs, "poller.drain", p.Drain, 0, 10*time.Minute)
 	fs.check(p.Group != c.Reconciler.Group, "poller.group", "must differ from reconciler.group", p.Group)
 }
@@ -158,10 +159,18 @@ func (c Config) checkReconciler(fs *faults) {
 	}
 	fs.check(len(r.TransactionalID) <= 249, "reconciler.transactional_id", "must be at most 249 bytes", r.TransactionalID)
 	fs.check(r.MaxBatch >= 1 && r.MaxBatch <= 10_000, "reconciler.max_batch", "must be 1 to 10000", r.MaxBatch)
-	// Below the group's session timeout of 45 s, so that a dead member's
-	// transaction never outlives its membership.
-	between(fs, "reconciler.transaction_timeout", r.TransactionTimeout, time.Second, 45*time.Second)
+	between(fs, "reconciler.session_timeout", r.SessionTimeout, minSession, maxSession)
+	// Below the session timeout, so that a dead member's transaction never
+	// outlives its membership.
+	between(fs, "reconciler.transaction_timeout", r.TransactionTimeout, time.Second, max(time.Second, r.SessionTimeout-time.Millisecond))
 }
+
+// The bounds of a session timeout are the defaults of brokers:
+// group.min.session.timeout.ms and group.max.session.timeout.ms.
+const (
+	minSession = 6 * time.Second
+	maxSession = 30 * time.Minute
+)
 
 func (c Config) checkRules(fs *faults) {
 	r := c.Rules

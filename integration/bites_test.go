@@ -74,6 +74,33 @@ func bites(t *testing.T, clean integration.Run) {
 			r.Stable[topics.Transition] = append([]int64{-1}, r.Stable[topics.Transition][1:]...)
 			return true
 		}, integration.Hanging},
+		{"half of a transaction is aborted", func(r *integration.Run) bool {
+			r.Writers = maps.Clone(r.Writers)
+			for _, topic := range []string{topics.Transition, topics.OrderState} {
+				r.Writers[topic] = slices.Clone(r.Writers[topic])
+				for n, rs := range r.All[topic] {
+					r.Writers[topic][n] = map[int64]integration.Writer{}
+					for _, x := range rs {
+						r.Writers[topic][n][x.Offset] = integration.Writer{ID: 1, Transactional: true}
+					}
+				}
+			}
+			r.Committed[topics.Transition] = make([][]stream.Record, len(r.Committed[topics.Transition]))
+			return true
+		}, integration.Torn},
+		{"evidence is gone from a state", func(r *integration.Run) bool {
+			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record {
+				for i, a := range rs {
+					for j := len(rs) - 1; j > i; j-- {
+						if bytes.Equal(a.Key, rs[j].Key) && !bytes.Equal(a.Value, rs[j].Value) {
+							a.Offset = rs[len(rs)-1].Offset + 1
+							return append(rs, a)
+						}
+					}
+				}
+				return rs
+			})
+		}, integration.Shrunk},
 		{"a task is missing", func(r *integration.Run) bool {
 			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record { return rs }) &&
 				edit(r, topics.CheckSchedule, func([]stream.Record) []stream.Record { return nil })

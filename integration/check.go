@@ -25,6 +25,8 @@ const (
 	Unaccounted   = "conservation"     // an input neither joined nor set aside, or both
 	Hanging       = "nothing hangs"    // a transaction that is still open
 	WrongTask     = "schedule"         // a task that the state does not ask for
+	Torn          = "atomicity"        // a transaction that is seen in part
+	Shrunk        = "growth"           // a state that forgot evidence that an older one had
 	Untrue        = "truth"            // a state that is not what the provider finally says
 	Leaked        = "silence"          // personal data or a secret outside its place
 )
@@ -43,6 +45,9 @@ type Run struct {
 	// Secret strings may stand in no record and in no Output of a program.
 	Secret []string
 	Output string
+	// SharedEpochs: the cluster does not raise a producer's epoch with every
+	// transaction (transaction.version below 2).
+	SharedEpochs bool
 }
 
 // Receipt is where ingest said that an event is durable.
@@ -103,6 +108,8 @@ func Check(ctx context.Context, run Run) ([]Violation, error) {
 	c.states()
 	c.quotes()
 	c.transitions()
+	c.growth()
+	c.atomic()
 	c.tasks()
 	c.truth()
 	c.silence()

@@ -18,9 +18,19 @@ type History struct {
 	// Committed is what read_committed shows, All what read_uncommitted shows,
 	// without control records; by topic, then by partition, in offset order.
 	Committed, All map[string][][]stream.Record
+	// Writers says who wrote a record of All; by topic, partition and offset.
+	Writers map[string][]map[int64]Writer
 	// Stable and High are the last stable offset and the high watermark, by
 	// topic, then by partition.
 	Stable, High map[string][]int64
+}
+
+// Writer is the producer of a record. A transaction is one epoch of an id where
+// the cluster's transaction.version is 2.
+type Writer struct {
+	ID            int64
+	Epoch         int16
+	Transactional bool
 }
 
 // Read reads the whole of every topic. It waits, at most as long as ctx, until
@@ -31,10 +41,10 @@ func Read(ctx context.Context, brokers []string, topics stream.Topics, partition
 	if h.Stable, h.High, err = settledEnds(ctx, brokers, topics.All(), partitions); err != nil {
 		return History{}, err
 	}
-	if h.Committed, err = readTo(ctx, brokers, h.High, kgo.ReadCommitted()); err != nil {
+	if h.Committed, _, err = readTo(ctx, brokers, h.High, kgo.ReadCommitted()); err != nil {
 		return History{}, fmt.Errorf("read committed: %w", err)
 	}
-	if h.All, err = readTo(ctx, brokers, h.High, kgo.ReadUncommitted()); err != nil {
+	if h.All, h.Writers, err = readTo(ctx, brokers, h.High, kgo.ReadUncommitted()); err != nil {
 		return History{}, fmt.Errorf("read uncommitted: %w", err)
 	}
 	return h, nil
@@ -100,12 +110,12 @@ func equalEnds(a, b map[string][]int64) bool {
 
 // readTo reads every partition from its start to the given end. Control records
 // are kept by the client, because they move the position, and dropped here.
-func readTo(ctx context.Context, brokers []string, to map[string][]int64, level kgo.IsolationLevel) (map[string][][]stream.Record, error) {
-	out := map[string][][]stream.Record{}
+func readTo(ctx context.Context, brokers []string, to map[string][]int64, level kgo.IsolationLevel) (map[string][][]stream.Record, map[string][]map[int64]Writer, error) {
+	out, by := map[string][][]stream.Record{}, map[string][]map[int64]Writer{}
 	from := map[string]map[int32]kgo.Offset{}
 	left := 0
 	for t, ns := range to {
-		out[t] = make([][]stream.Record, len(ns))
+		out[t], by[t] = make([][]stream.Record, len(ns)), make([]map[int64]Writer, len(ns))
 		for n, end := range ns {
 			if end == 0 {
 				continue
@@ -114,34 +124,36 @@ func readTo(ctx context.Context, brokers []string, to map[string][]int64, level 
 				from[t] = map[int32]kgo.Offset{}
 			}
 			from[t][int32(n)] = kgo.NewOffset().AtStart()
+			by[t][n] = map[int64]Writer{}
 			left++
 		}
 	}
 	if left == 0 {
-		return out, nil
+		return out, by, nil
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(from), kgo.FetchIsolationLevel(level),
 		kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer cl.Close()
 	for left > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("%d partitions not read to their ends: %w", left, err)
+			return nil, nil, fmt.Errorf("%d partitions not read to their ends: %w", left, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			end := to[r.Topic][r.Partition]
 			if r.Offset < end && !r.Attrs.IsControl() {
 				out[r.Topic][r.Partition] = append(out[r.Topic][r.Partition], record(r))
+				by[r.Topic][r.Partition][r.Offset] = Writer{r.ProducerID, r.ProducerEpoch, r.Attrs.IsTransactional()}
 			}
 			if r.Offset == end-1 {
 				left--
 			}
 		})
 	}
-	return out, nil
+	return out, by, nil
 }
 
 // appendTime is the timestamp type of a record stamped by the broker.

@@ -3,6 +3,7 @@ package jsonx
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -50,7 +51,7 @@ func Scan(b []byte) (Value, Flags, error) {
 	if !utf8.Valid(b) || hasBOM(b) {
 		return Value{}, Flags{}, fmt.Errorf("json: %w", ErrEncoding)
 	}
-	p := parser{src: b}
+	p := parser{src: string(b)}
 	v, err := p.document()
 	if err != nil {
 		return Value{}, Flags{}, fmt.Errorf("json: byte %d: %w", p.pos, err)
@@ -62,12 +63,22 @@ func hasBOM(b []byte) bool {
 	return len(b) >= 3 && b[0] == 0xEF && b[1] == 0xBB && b[2] == 0xBF
 }
 
+// parser reads a copy of the document, of which the texts of values are parts:
+// one copy costs less than one for every string and number.
 type parser struct {
-	src    []byte
-	pos    int
-	depth  int
-	tokens int
-	flags  Flags
+	src     string
+	pos     int
+	depth   int
+	tokens  int
+	flags   Flags
+	scratch []byte // of escaped strings
+	keys    keyTable
+
+	// The contents of the open arrays and objects, the innermost last: each is
+	// copied out at its own size when it is closed.
+	items   []Value
+	members []Member
+	closed  []inside // room for those that are closed next
 }
 
 func (p *parser) document() (Value, error) {
@@ -144,7 +155,7 @@ func (p *parser) value() (Value, error) {
 }
 
 func (p *parser) word(w string) error {
-	if len(p.src)-p.pos < len(w) || string(p.src[p.pos:p.pos+len(w)]) != w {
+	if len(p.src)-p.pos < len(w) || p.src[p.pos:p.pos+len(w)] != w {
 		return ErrSyntax
 	}
 	p.pos += len(w)
@@ -162,20 +173,22 @@ func (p *parser) nested(read func() (Value, error)) (Value, error) {
 }
 
 func (p *parser) array() (Value, error) {
-	out := Value{kind: Array}
 	p.space()
 	if p.accept(']') {
-		return out, nil
+		return Value{kind: Array}, nil
 	}
+	start := len(p.items)
 	for {
 		v, err := p.value()
 		if err != nil {
 			return Value{}, err
 		}
-		out.items = append(out.items, v)
+		p.items = append(p.items, v)
 		p.space()
 		if p.accept(']') {
-			return out, nil
+			items := slices.Clone(p.items[start:])
+			p.items = p.items[:start]
+			return Value{kind: Array, inside: p.close(inside{items: items})}, nil
 		}
 		if !p.accept(',') {
 			return Value{}, ErrSyntax
@@ -184,26 +197,37 @@ func (p *parser) array() (Value, error) {
 }
 
 func (p *parser) object() (Value, error) {
-	out := Value{kind: Object}
 	p.space()
 	if p.accept('}') {
-		return out, nil
+		return Value{kind: Object}, nil
 	}
+	start := len(p.members)
 	for {
 		m, err := p.member()
 		if err != nil {
 			return Value{}, err
 		}
-		out.members = append(out.members, m)
+		p.members = append(p.members, m)
 		p.space()
 		if p.accept('}') {
-			p.compareKeys(out.members)
-			return out, nil
+			members := slices.Clone(p.members[start:])
+			p.members = p.members[:start]
+			p.compareKeys(members)
+			return Value{kind: Object, inside: p.close(inside{members: members})}, nil
 		}
 		if !p.accept(',') {
 			return Value{}, ErrSyntax
 		}
 	}
+}
+
+// close keeps the content of an array or object, several in one allocation.
+func (p *parser) close(x inside) *inside {
+	if len(p.closed) == cap(p.closed) {
+		p.closed = make([]inside, 0, min(2*cap(p.closed)+4, 64))
+	}
+	p.closed = append(p.closed, x)
+	return &p.closed[len(p.closed)-1]
 }
 
 func (p *parser) member() (Member, error) {

@@ -25,7 +25,7 @@ func (p *parser) number() (Value, error) {
 		}
 	}
 	// What follows is checked by whoever reads on: "01" fails there.
-	return Value{kind: Number, text: string(p.src[start:p.pos])}, nil
+	return Value{kind: Number, text: p.src[start:p.pos]}, nil
 }
 
 func (p *parser) digits() bool {
@@ -43,11 +43,12 @@ func (p *parser) string() (string, error) {
 	for p.pos < len(p.src) {
 		switch c := p.src[p.pos]; {
 		case c == '"': // no escape so far: the common case
-			s := string(p.src[start:p.pos])
+			s := p.src[start:p.pos]
 			p.pos++
 			return s, nil
 		case c == '\\':
-			return p.escaped(append([]byte(nil), p.src[start:p.pos]...))
+			s, err := p.escaped(append(p.scratch[:0], p.src[start:p.pos]...))
+			return s, err
 		case c < 0x20:
 			return "", ErrSyntax
 		}
@@ -62,6 +63,7 @@ func (p *parser) escaped(out []byte) (string, error) {
 		p.pos++
 		switch {
 		case c == '"':
+			p.scratch = out
 			return string(out), nil
 		case c < 0x20:
 			return "", ErrSyntax
@@ -147,72 +149,4 @@ func (p *parser) hex4() (rune, bool) {
 		r = r<<4 | rune(c)
 	}
 	return r, true
-}
-
-// fewKeys is where a map becomes cheaper than comparing every pair.
-const fewKeys = 12
-
-// compareKeys raises the flags for one object.
-func (p *parser) compareKeys(members []Member) {
-	if len(members) <= fewKeys {
-		for i := range members {
-			for j := range i {
-				p.comparePair(members[i].Key, members[j].Key)
-			}
-		}
-		return
-	}
-	folded := make(map[string]string, len(members))
-	for _, m := range members {
-		f := foldASCII(m.Key)
-		if other, ok := folded[f]; ok {
-			p.comparePair(m.Key, other)
-			if m.Key != other {
-				continue
-			}
-		}
-		folded[f] = m.Key
-	}
-	p.exactDuplicates(members)
-}
-
-func (p *parser) comparePair(a, b string) {
-	switch {
-	case a == b:
-		p.flags.Duplicates = true
-	case len(a) == len(b) && foldASCII(a) == foldASCII(b):
-		p.flags.CaseTwins = true
-	}
-}
-
-// exactDuplicates finds what the folded map misses: a, A, A.
-func (p *parser) exactDuplicates(members []Member) {
-	if p.flags.Duplicates || !p.flags.CaseTwins {
-		return
-	}
-	seen := make(map[string]struct{}, len(members))
-	for _, m := range members {
-		if _, ok := seen[m.Key]; ok {
-			p.flags.Duplicates = true
-			return
-		}
-		seen[m.Key] = struct{}{}
-	}
-}
-
-// foldASCII works on bytes: keys may hold lone surrogates, which are no runes.
-func foldASCII(s string) string {
-	var out []byte
-	for i := range len(s) {
-		if c := s[i]; c >= 'A' && c <= 'Z' {
-			if out == nil {
-				out = []byte(s)
-			}
-			out[i] = c + 'a' - 'A'
-		}
-	}
-	if out == nil {
-		return s
-	}
-	return string(out)
 }

@@ -10,6 +10,7 @@
 package jsonx
 
 import (
+	"strings"
 	"unicode/utf8"
 )
 
@@ -40,14 +41,23 @@ func (k Kind) String() string {
 // Value is one JSON value. The zero Value is absent: every accessor of it says
 // so, so that a path of Get calls needs no checks in between.
 type Value struct {
-	kind    Kind
-	truth   bool
-	text    string // the literal of a number; the content of a string
+	kind  Kind
+	truth bool
+	// text is the literal of a number or the content of a string, and may be a
+	// part of the whole document: what leaves by Text or Literal is a copy, so
+	// that a kept id does not keep a body.
+	text   string
+	inside *inside // nil of everything but a filled array or object
+}
+
+// inside is apart because most values are scalars: they are copied often.
+type inside struct {
 	items   []Value
 	members []Member
 }
 
-// Member is one key of an object with its value. Key is in the form of WTF8.
+// Member is one key of an object with its value. Key is in the form of WTF8,
+// and may be a part of the whole document: clone it to keep it.
 type Member struct {
 	Key   string
 	Value Value
@@ -65,11 +75,12 @@ func (v Value) Text() (s string, ok bool) {
 	if v.kind != String || !utf8.ValidString(v.text) {
 		return "", false
 	}
-	return v.text, true
+	return strings.Clone(v.text), true
 }
 
 // WTF8 is the content of a string, a lone surrogate as the three bytes that
-// generalised UTF-8 gives it; "" for every other kind.
+// generalised UTF-8 gives it; "" for every other kind. It may be a part of the
+// whole document: clone it to keep it.
 func (v Value) WTF8() string {
 	if v.kind != String {
 		return ""
@@ -83,26 +94,45 @@ func (v Value) Literal() (s string, ok bool) {
 	if v.kind != Number {
 		return "", false
 	}
-	return v.text, true
+	return strings.Clone(v.text), true
+}
+
+// Digits is Literal without a copy, "" for every other kind: clone it to keep it.
+func (v Value) Digits() string {
+	if v.kind != Number {
+		return ""
+	}
+	return v.text
 }
 
 // Truth is the value of a bool. ok is false for every other kind.
 func (v Value) Truth() (b, ok bool) { return v.truth, v.kind == Bool }
 
 // Items are the elements of an array, nil for every other kind. Not to be changed.
-func (v Value) Items() []Value { return v.items }
+func (v Value) Items() []Value {
+	if v.inside == nil {
+		return nil
+	}
+	return v.inside.items
+}
 
 // Members are the members of an object in the order of the source, nil for
 // every other kind. Not to be changed.
-func (v Value) Members() []Member { return v.members }
+func (v Value) Members() []Member {
+	if v.inside == nil {
+		return nil
+	}
+	return v.inside.members
+}
 
 // Get is the member whose key is exactly key, the absent Value when there is
 // none or v is no object. Of several (see Scan) it is the last, as everywhere
 // in JavaScript.
 func (v Value) Get(key string) Value {
-	for i := len(v.members) - 1; i >= 0; i-- {
-		if v.members[i].Key == key {
-			return v.members[i].Value
+	members := v.Members()
+	for i := len(members) - 1; i >= 0; i-- {
+		if members[i].Key == key {
+			return members[i].Value
 		}
 	}
 	return Value{}

@@ -1,6 +1,7 @@
 package kado
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,30 +18,32 @@ import (
 // The differences to encoding/json are the numbers, the escapes and the order
 // of integer-like keys, so nothing of json.Marshal can be used here.
 func Canonical(body []byte) ([]byte, error) {
-	v, _, err := jsonx.Scan(body)
+	v, flags, err := jsonx.Scan(body)
 	if err != nil {
 		return nil, err
 	}
-	out, _, err := stringify(v)
+	out, _, err := stringify(v, flags)
 	return out, err
 }
 
 // stringify also reports whether a number lost digits: whether the decimal
 // value of some literal differs from that of its canonical form. Its error is
-// jsonx.ErrBounds, see maxCostly.
-func stringify(v jsonx.Value) (out []byte, lossy bool, err error) {
-	w := writer{}
+// jsonx.ErrBounds, see maxWork.
+func stringify(v jsonx.Value, flags jsonx.Flags) (out []byte, lossy bool, err error) {
+	w := writer{duplicates: flags.Duplicates}
 	w.value(v)
-	if w.costly > maxCostly {
+	if w.work > maxWork {
 		return nil, false, fmt.Errorf("numbers: %w", jsonx.ErrBounds)
 	}
 	return w.out, w.lossy, nil
 }
 
 type writer struct {
-	out    []byte
-	lossy  bool
-	costly int
+	out        []byte
+	lossy      bool
+	duplicates bool // some object of the document has two equal keys
+	work       int  // see maxWork
+	indices    []indexed
 }
 
 func (w *writer) value(v jsonx.Value) {
@@ -74,7 +77,7 @@ func (w *writer) array(items []jsonx.Value) {
 
 func (w *writer) object(members []jsonx.Member) {
 	w.out = append(w.out, '{')
-	for i, m := range propertyOrder(members) {
+	for i, m := range w.propertyOrder(members) {
 		if i > 0 {
 			w.out = append(w.out, ',')
 		}
@@ -89,10 +92,41 @@ func (w *writer) object(members []jsonx.Member) {
 // array indices ascending, then the others as first written. Of equal keys the
 // last value stands in the place of the first. "__proto__" is an ordinary key
 // to JSON.parse.
-func propertyOrder(members []jsonx.Member) []jsonx.Member {
+func (w *writer) propertyOrder(members []jsonx.Member) []jsonx.Member {
+	if w.duplicates {
+		members = lastOfEqual(members)
+	}
+	w.indices = w.indices[:0]
+	for i, m := range members {
+		if n, ok := arrayIndex(m.Key); ok {
+			w.indices = append(w.indices, indexed{n, i})
+		}
+	}
+	if len(w.indices) == 0 {
+		return members
+	}
+	slices.SortFunc(w.indices, func(a, b indexed) int { return cmp.Compare(a.n, b.n) })
+	out := make([]jsonx.Member, 0, len(members))
+	for _, x := range w.indices {
+		out = append(out, members[x.at])
+	}
+	for _, m := range members {
+		if _, ok := arrayIndex(m.Key); !ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// indexed is a member whose key is the array index n.
+type indexed struct {
+	n  int64
+	at int
+}
+
+func lastOfEqual(members []jsonx.Member) []jsonx.Member {
 	unique := make([]jsonx.Member, 0, len(members))
 	place := make(map[string]int, len(members))
-	indices := 0
 	for _, m := range members {
 		if i, ok := place[m.Key]; ok {
 			unique[i].Value = m.Value
@@ -100,26 +134,7 @@ func propertyOrder(members []jsonx.Member) []jsonx.Member {
 		}
 		place[m.Key] = len(unique)
 		unique = append(unique, m)
-		if _, ok := arrayIndex(m.Key); ok {
-			indices++
-		}
 	}
-	if indices == 0 {
-		return unique
-	}
-	slices.SortStableFunc(unique, func(a, b jsonx.Member) int {
-		i, iok := arrayIndex(a.Key)
-		j, jok := arrayIndex(b.Key)
-		switch {
-		case iok && jok:
-			return int(i - j)
-		case iok:
-			return -1
-		case jok:
-			return 1
-		}
-		return 0
-	})
 	return unique
 }
 

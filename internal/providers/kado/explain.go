@@ -40,7 +40,7 @@ func (p *parser) ExplainWebhook(d providers.Delivery, path string) []providers.S
 	c := content{raw: d.Body}
 	c.doc, c.flags, c.err = jsonx.Scan(d.Body)
 	if c.err == nil {
-		c.canonical, c.lossy, c.err = stringify(c.doc)
+		c.canonical, c.lossy, c.err = stringify(c.doc, c.flags)
 	}
 	steps = append(steps, stepOf("body is JSON with a canonical form", c.err))
 	if c.err == nil {

@@ -8,18 +8,36 @@ import (
 	"rampstream/internal/providers/jsonx"
 )
 
-// maxCostly bounds the numbers of one document that the fast conversion cannot
-// do. Such a literal takes tens of microseconds, and the canonical form is
-// needed before the sender is known: without a bound, 256 KiB of "5e-324" would
-// buy a forger a second of our time. No amount or rate is anywhere near.
-const maxCostly = 128
+// maxWork bounds what the numbers of one document cost, in units of some 150
+// ns. The canonical form is needed before the sender is known: without a bound,
+// 256 KiB of "5e-324" would buy a forger a second of our time. A document of
+// some hundred numbers is far below, and whole numbers of up to 15 digits,
+// which are their own canonical form, are free.
+const maxWork = 5_000
+
+// The units of a number whose conversion is fast, of one that needs big
+// arithmetic, and beyond them of each byte of the latter.
+const (
+	workFast   = 5
+	workBig    = 60
+	bytesAUnit = 4
+)
 
 func (w *writer) number(v jsonx.Value) {
-	literal, _ := v.Literal()
+	if w.work > maxWork {
+		return // refused whatever follows
+	}
+	literal := v.Digits()
+	if plain(literal) {
+		w.out = append(w.out, literal...)
+		return
+	}
+	w.work += workFast
 	if costly(literal) {
-		if w.costly++; w.costly > maxCostly {
-			return
-		}
+		w.work += workBig + len(literal)/bytesAUnit
+	}
+	if w.work > maxWork {
+		return
 	}
 	start := len(w.out)
 	f, _ := strconv.ParseFloat(literal, 64) // beyond the range it is infinite, as in JSON.parse
@@ -27,6 +45,21 @@ func (w *writer) number(v jsonx.Value) {
 	if !sameDecimal(literal, string(w.out[start:])) {
 		w.lossy = true
 	}
+}
+
+// plain reports whether a literal is a whole number that binary64 holds and
+// that is written as it is: up to 15 digits, and no minus zero.
+func plain(literal string) bool {
+	digits := strings.TrimPrefix(literal, "-")
+	if len(digits) > 15 || literal == "-0" {
+		return false
+	}
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // costly reports whether a literal has more digits than 64 bits hold or an

@@ -48,7 +48,7 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 	}
 	c := content{raw: d.Body, doc: doc, flags: flags, err: scanErr}
 	if scanErr == nil {
-		c.canonical, c.lossy, c.err = stringify(doc)
+		c.canonical, c.lossy, c.err = stringify(doc, flags)
 	}
 	h, m, err := p.authenticate(d, c)
 	if err != nil {

@@ -160,6 +160,7 @@ func TestParseWebhook_refuses(t *testing.T) {
 	lossy := strings.Replace(completed, "100.5", "9007199254740993", 1)
 	doubled := strings.Replace(completed, `"id":"w1"`, `"id":"w0","id":"w1"`, 1)
 	costly := "[" + strings.Repeat("5e-324,", 200) + "0]"
+	many := "[" + strings.Repeat("1.5,", 1100) + "0]"
 	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
 	for _, tc := range []struct {
 		name   string
@@ -211,6 +212,7 @@ func TestParseWebhook_refuses(t *testing.T) {
 		{"syntax", nil, sent{body: "{", payload: "x"}, nil, providers.ErrBadRequest, "json_syntax"},
 		{"bounds", nil, sent{body: deep, payload: "x"}, nil, providers.ErrBadRequest, "json_bounds"},
 		{"too many costly numbers", nil, sent{body: costly, payload: "x"}, nil, providers.ErrBadRequest, "json_bounds"},
+		{"too many numbers", nil, sent{body: many, payload: "x"}, nil, providers.ErrBadRequest, "json_bounds"},
 		{"gzip", nil, sent{body: completed}, header("Content-Encoding", "gzip"), providers.ErrUnsupportedMedia, "media_type"},
 		{"two content types", nil, sent{body: completed}, header("Content-Type", "application/json", "text/plain"), providers.ErrUnsupportedMedia, "media_type"},
 		{"form, strict", strict, sent{body: completed}, header("Content-Type", "application/x-www-form-urlencoded"), providers.ErrUnsupportedMedia, "media_type"},

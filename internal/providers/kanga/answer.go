@@ -3,6 +3,7 @@ package kanga
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"unicode"
 
 	"rampstream/internal/events"
@@ -111,7 +112,7 @@ func readEstimates(body []byte) ([]Estimate, error) {
 		if err != nil {
 			return nil, errAmount
 		}
-		out = append(out, Estimate{Currency: m.Key, Amount: amount})
+		out = append(out, Estimate{Currency: strings.Clone(m.Key), Amount: amount})
 	}
 	if len(out) == 0 { // no price is no estimate
 		return nil, errShape

@@ -38,15 +38,18 @@ var arrows = map[string][]string{
 	// A provider for tests only, which the recipe of docs/providers/ADDING.md builds.
 	"internal/providers/simulator": {"internal/events", "internal/providers/jsonx"}, // on its own: it must not share a provider's misreading
 
-	"internal/kafka":          {"internal/stream"},
-	"internal/kafka/embedded": {"internal/kafka", "internal/stream"},
-	"internal/config":         {"internal/events", "internal/providers", "internal/stream"},
-	"internal/telemetry":      nil,
-	"internal/run":            {"internal/stream"},
+	"internal/kafka":           {"internal/stream"},
+	"internal/kafka/embedded":  {"internal/kafka", "internal/stream"},
+	"internal/config":          {"internal/events", "internal/providers", "internal/stream"},
+	"internal/telemetry":       nil,
+	"internal/table":           nil, // bytes under keys: it knows no state
+	"internal/table/slab":      {"internal/table"},
+	"internal/table/tabletest": {"internal/table"},
+	"internal/run":             {"internal/stream"},
 
 	"internal/ingest":     programs,
 	"internal/poller":     programs,
-	"internal/reconciler": programs,
+	"internal/reconciler": append([]string{"internal/table", "internal/table/slab"}, programs...),
 	"internal/replay":     programs,
 	"internal/inspect":    {"internal/codec", "internal/events", "internal/order", "internal/stream"},
 

@@ -11,6 +11,8 @@ import (
 	"rampstream/internal/events"
 	"rampstream/internal/order"
 	"rampstream/internal/stream"
+	"rampstream/internal/table"
+	"rampstream/internal/table/slab"
 )
 
 // HeaderChain is the header of a state record that carries the digest after
@@ -38,6 +40,8 @@ type Config struct {
 	// What comes beyond is observed as "hint_ignored".
 	UnknownHints int
 	Observer     Observer // nil observes nothing
+	// OpenTable makes the empty table of a partition; nil keeps it in memory.
+	OpenTable func(partition int32) (table.Table, error)
 }
 
 // Observer hears what an engine did, for metrics. Labels are from closed sets.
@@ -60,6 +64,7 @@ type Engine struct {
 	recent recent
 	// poison are records whose outputs Kafka refuses; they become dead letters.
 	poison map[coordinate]string
+	buf    []byte // of keys and entries on their way to a table
 }
 
 type coordinate struct {
@@ -71,7 +76,7 @@ type coordinate struct {
 // partition is the memory of one partition number.
 type partition struct {
 	number int32
-	states map[string]entry
+	states table.Table      // entries by key
 	next   map[string]int64 // next offset of each input
 	digest sum
 	// hints are the hints not yet answered, by key.
@@ -85,15 +90,6 @@ type partition struct {
 	revoked  bool
 }
 
-// entry is one live state: its record value, and the link of its transitions.
-type entry struct {
-	value []byte
-	chain string
-	// clean is true when the state is known to have no discrepancy, open or
-	// resolved; false says nothing.
-	clean bool
-}
-
 // NewEngine makes an engine that owns no partition.
 func NewEngine(cfg Config) *Engine {
 	if cfg.RuleChangeBatch == 0 {
@@ -104,6 +100,9 @@ func NewEngine(cfg Config) *Engine {
 	}
 	if cfg.Observer == nil {
 		cfg.Observer = silent{}
+	}
+	if cfg.OpenTable == nil {
+		cfg.OpenTable = func(int32) (table.Table, error) { return slab.New(), nil }
 	}
 	return &Engine{cfg: cfg, parts: map[int32]*partition{}, poison: map[coordinate]string{}}
 }
@@ -117,6 +116,7 @@ type Batch struct {
 	cause   []coordinate
 	touched map[string]*touched
 	parts   map[int32]*overlay
+	room    []byte // what was read from the tables
 }
 
 // overlay is what a batch changes of a partition.
@@ -205,11 +205,12 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 func (b *Batch) Empty() bool { return len(b.Out) == 0 && len(b.parts) == 0 }
 
 // Accept moves the overlay into memory: the transaction is known committed.
-func (e *Engine) Accept() {
+// After an error memory is not what was committed; Reset it and restore.
+func (e *Engine) Accept() error {
 	b := e.batch
 	e.batch = nil
 	if b == nil {
-		return
+		return nil
 	}
 	for n, o := range b.parts {
 		p := e.parts[n]
@@ -228,8 +229,10 @@ func (e *Engine) Accept() {
 			continue
 		}
 		if t.changed {
-			p.states[key] = t.old
-			e.recent.put(key, t.old.value, t.state)
+			if err := e.keep(p, key, t.old); err != nil {
+				return err
+			}
+			e.recent.put(key, t.state)
 		}
 		p.keepHint(key, t)
 	}
@@ -238,16 +241,22 @@ func (e *Engine) Accept() {
 			delete(e.poison, at)
 		}
 	}
+	return nil
 }
 
 // Rollback forgets the overlay: the transaction was aborted.
 func (e *Engine) Rollback() { e.batch = nil }
 
-// Reset forgets all memory: the outcome of a transaction is unknown.
-func (e *Engine) Reset() {
+// Reset forgets all memory: the outcome of a transaction is unknown. An error
+// says that not all of it was given back.
+func (e *Engine) Reset() error {
 	e.batch = nil
 	e.recent = recent{}
-	clear(e.parts)
+	var errs []error
+	for n := range e.parts {
+		errs = append(errs, e.forget(n))
+	}
+	return errors.Join(errs...)
 }
 
 // Poison marks the input record behind output i of the last batch, which Kafka
@@ -280,7 +289,7 @@ func (e *Engine) Outdated() (n int) {
 // States reports how many states are in memory.
 func (e *Engine) States() (n int) {
 	for _, p := range e.parts {
-		n += len(p.states)
+		n += p.states.Len()
 	}
 	return n
 }
@@ -303,10 +312,13 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 	}
 	e.overlayOf(b, p)
 	t := &touched{key: key, partition: p.number, hint: p.hints[name]}
-	if old, ok := p.states[name]; ok {
-		st, cached := e.recent.get(name, old.value)
+	old, ok, err := e.entry(b, p, name)
+	if err != nil {
+		return nil, fmt.Errorf("state %s in memory: %w", name, err)
+	}
+	if ok {
+		st, cached := e.recent.get(name)
 		if !cached {
-			var err error
 			if st, err = e.decodeState(ctx, key, old.value); err != nil {
 				return nil, fmt.Errorf("state %s in memory: %w", name, err)
 			}
@@ -416,7 +428,7 @@ func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
 func (e *Engine) positionOutput(b *Batch, n int32) error {
 	p, o := e.parts[n], b.parts[n]
 	pos := events.Position{
-		Partition: n, States: int64(len(p.states)) + o.added, Digest: o.digest.String(), RulesVersion: e.cfg.Rules.Version(),
+		Partition: n, States: int64(p.states.Len()) + o.added, Digest: o.digest.String(), RulesVersion: e.cfg.Rules.Version(),
 	}
 	for _, topic := range e.cfg.Topics.Inputs() {
 		next, ok := o.next[topic]

@@ -52,6 +52,7 @@ type Loop struct {
 	// What probes and scrapes ask must not wait for a restore or a commit.
 	ready            atomic.Bool
 	states, outdated atomic.Int64
+	live, held       atomic.Int64
 }
 
 // Log events.
@@ -63,6 +64,7 @@ const (
 	eventRefused  = "record refused"
 	eventReopen   = "session lost"
 	eventWait     = "schema unavailable"
+	eventKept     = "memory not given back"
 )
 
 // A session that dies more often than this ends the process: a supervisor's
@@ -80,7 +82,7 @@ func (l *Loop) Restore(ctx context.Context, n int32, log stream.Log, committed m
 	if err == nil {
 		l.ready.Store(true)
 		l.count()
-		l.Log.Info(eventRestored, "partition", n, "states", len(l.Engine.parts[n].states))
+		l.Log.Info(eventRestored, "partition", n, "states", l.Engine.parts[n].states.Len())
 	}
 	return next, err
 }
@@ -104,10 +106,17 @@ func (l *Loop) Snapshot() (states, outdated int) {
 	return int(l.states.Load()), int(l.outdated.Load())
 }
 
+// Memory reports the bytes of live keys and states, and those of memory that are
+// held for them.
+func (l *Loop) Memory() (live, held int64) { return l.live.Load(), l.held.Load() }
+
 // count publishes how much is held; l.mu is held.
 func (l *Loop) count() {
 	l.states.Store(int64(l.Engine.States()))
 	l.outdated.Store(int64(l.Engine.Outdated()))
+	live, held := l.Engine.Memory()
+	l.live.Store(live)
+	l.held.Store(held)
 }
 
 // Run opens sessions and steps until ctx is done, which is no error. Loss, a
@@ -117,7 +126,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		err := l.session(ctx)
 		l.mu.Lock()
 		l.ready.Store(false)
-		l.Engine.Reset()
+		l.gaveBack(l.Engine.Reset())
 		l.mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
@@ -207,7 +216,7 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 	if len(records) > 0 {
 		// Records flow, so every partition that came back is restored; what is
 		// still marked as revoked belongs to others now.
-		l.Engine.Drop()
+		l.gaveBack(l.Engine.Drop())
 	}
 	b, err := l.Engine.Step(ctx, records, true)
 	for wait, waited := 100*time.Millisecond, time.Duration(0); waits(err); wait = min(2*wait, 5*time.Second) {
@@ -251,7 +260,17 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		l.Engine.Rollback()
 		return nil
 	}
-	l.Engine.Accept()
+	if err := l.Engine.Accept(); err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
 	l.count()
 	return nil
+}
+
+// gaveBack logs that memory could not be given back: the process is larger than
+// it should be, and nothing else is wrong.
+func (l *Loop) gaveBack(err error) {
+	if err != nil {
+		l.Log.Warn(eventKept, "error", err)
+	}
 }

@@ -41,6 +41,8 @@ func (m *Metrics) Watch(l *Loop) {
 		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ramp_reconciler_" + name, Help: help}, value))
 	}
 	gauge("states", "States in memory.", func() float64 { n, _ := l.Snapshot(); return float64(n) })
+	gauge("state_bytes", "Bytes of live keys and states.", func() float64 { n, _ := l.Memory(); return float64(n) })
+	gauge("state_held_bytes", "Bytes of memory that are held for them, dead space and the index included.", func() float64 { _, n := l.Memory(); return float64(n) })
 	gauge("outdated_states", "States not yet viewed by the current rules.", func() float64 { _, n := l.Snapshot(); return float64(n) })
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"rampstream/internal/codec"
@@ -40,6 +41,9 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 	}
 	reused := p != nil && found && sameAs(p, pos)
 	if !reused {
+		if err := e.forget(n); err != nil {
+			return nil, fmt.Errorf("restore partition %d: %w", n, err)
+		}
 		if p, err = e.readStates(ctx, n, log, ends, pos, found); err != nil {
 			return nil, fmt.Errorf("restore partition %d: %w", n, err)
 		}
@@ -49,7 +53,7 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 		return nil, fmt.Errorf("restore partition %d: %w", n, err)
 	}
 	e.parts[n] = p
-	e.cfg.Observer.Restored(n, int64(len(p.states)), reused)
+	e.cfg.Observer.Restored(n, int64(p.states.Len()), reused)
 	next := make(map[string]int64, len(p.next))
 	for topic, offset := range p.next {
 		next[topic] = offset
@@ -84,18 +88,21 @@ func (e *Engine) Revoke(partitions []int32) {
 	e.batch = nil
 }
 
-// Drop frees the memory of revoked partitions.
-func (e *Engine) Drop() {
+// Drop gives the memory of revoked partitions back. An error says that not all
+// of it was.
+func (e *Engine) Drop() error {
+	var errs []error
 	for n, p := range e.parts {
 		if p.revoked {
-			delete(e.parts, n)
+			errs = append(errs, e.forget(n))
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // sameAs reports whether memory is what the position describes.
 func sameAs(p *partition, pos events.Position) bool {
-	if int64(len(p.states)) != pos.States || p.digest.String() != pos.Digest || len(pos.Next) != len(p.next) {
+	if int64(p.states.Len()) != pos.States || p.digest.String() != pos.Digest || len(pos.Next) != len(p.next) {
 		return false
 	}
 	for _, in := range pos.Next {
@@ -138,71 +145,96 @@ func (e *Engine) readStates(ctx context.Context, n int32, log stream.Log, ends m
 			return nil, err
 		}
 		err = e.verify(p, pos, found)
-		if err == nil || attempt == 1 {
-			return p, err
+		if err == nil {
+			return p, nil
+		}
+		if cerr := p.states.Close(); attempt == 1 || cerr != nil {
+			return nil, errors.Join(err, cerr)
 		}
 	}
 }
 
 func (e *Engine) verify(p *partition, pos events.Position, found bool) error {
+	states := int64(p.states.Len())
 	switch {
-	case !found && len(p.states) == 0:
+	case !found && states == 0:
 		return nil
-	case int64(len(p.states)) < pos.States: // also where a crash may leave more: no state is ever taken back
-		return fmt.Errorf("%d states, the position counts %d: %w", len(p.states), pos.States, stream.ErrLoss)
+	case states < pos.States: // also where a crash may leave more: no state is ever taken back
+		return fmt.Errorf("%d states, the position counts %d: %w", states, pos.States, stream.ErrLoss)
 	case !e.cfg.VerifyDigest:
 		return nil
 	case !found:
-		return fmt.Errorf("%d states but no position: %w", len(p.states), stream.ErrLoss)
-	case int64(len(p.states)) != pos.States:
-		return fmt.Errorf("%d states, the position counts %d: %w", len(p.states), pos.States, stream.ErrLoss)
+		return fmt.Errorf("%d states but no position: %w", states, stream.ErrLoss)
+	case states != pos.States:
+		return fmt.Errorf("%d states, the position counts %d: %w", states, pos.States, stream.ErrLoss)
 	case p.digest.String() != pos.Digest:
-		return fmt.Errorf("digest of %d states is %s, the position has %s: %w", len(p.states), p.digest, pos.Digest, stream.ErrLoss)
+		return fmt.Errorf("digest of %d states is %s, the position has %s: %w", states, p.digest, pos.Digest, stream.ErrLoss)
 	}
 	return nil
 }
 
+// readOnce fills a table from the state topics. What it returns beside an error
+// is closed.
 func (e *Engine) readOnce(ctx context.Context, n int32, log stream.Log, ends map[string]stream.Range) (*partition, error) {
-	p := &partition{number: n, states: map[string]entry{}, next: map[string]int64{}, hints: map[string]events.Millis{}}
-	for _, topic := range []string{e.cfg.Topics.OrderState, e.cfg.Topics.CustomerState} {
-		r := ends[topic]
-		err := log.Read(ctx, topic, n, r.Start, r.End, true, func(rec stream.Record) error { return e.take(p, rec) })
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", topic, err)
-		}
+	states, err := e.cfg.OpenTable(n)
+	if err != nil {
+		return nil, fmt.Errorf("table: %w", err)
 	}
-	for name, en := range p.states {
-		key, err := events.ParseKey(name)
-		if err != nil {
-			return nil, fmt.Errorf("state key: %w", ownRecord(err))
-		}
-		st, err := e.decodeState(ctx, key, en.value)
-		if err != nil {
-			return nil, fmt.Errorf("state %s: %w", name, ownRecord(err))
-		}
-		// A newer version of this program knows fields that this one would drop
-		// when it writes the state back.
-		// Nothing is lost: that version can go on.
-		if newer, err := e.cfg.Codec.WrittenNewer(ctx, en.value); err != nil || newer {
-			return nil, fmt.Errorf("state %s was written by a newer version of this program, deploy that one: %w", name, errors.Join(err, stream.ErrRefused))
-		}
-		p.digest = p.digest.add(hashRecord(name, en.value))
-		if e.cfg.Rules.Configured(key.Lane()) && st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
-			p.outdated = append(p.outdated, name)
-		}
+	e.recent = recent{} // it may know states of this partition from another time
+	p := &partition{number: n, states: states, next: map[string]int64{}, hints: map[string]events.Millis{}}
+	if err := e.fill(ctx, p, log, ends); err != nil {
+		return nil, errors.Join(err, states.Close())
 	}
 	slices.Sort(p.outdated)
 	return p, nil
 }
 
+func (e *Engine) fill(ctx context.Context, p *partition, log stream.Log, ends map[string]stream.Range) error {
+	for _, topic := range []string{e.cfg.Topics.OrderState, e.cfg.Topics.CustomerState} {
+		r := ends[topic]
+		err := log.Read(ctx, topic, p.number, r.Start, r.End, true, func(rec stream.Record) error { return e.take(p, rec) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", topic, err)
+		}
+	}
+	_, _, err := p.states.Walk("", math.MaxInt, func(key, raw []byte) error { return e.check(ctx, p, string(key), raw) })
+	return err
+}
+
 // take keeps the latest value of a key.
 func (e *Engine) take(p *partition, rec stream.Record) error {
 	if rec.Value == nil {
-		delete(p.states, string(rec.Key))
-		return nil
+		return p.states.Delete(rec.Key)
 	}
 	chain, _ := rec.Header(HeaderChain)
-	p.states[string(rec.Key)] = entry{value: append([]byte(nil), rec.Value...), chain: string(chain)}
+	e.buf = appendEntry(e.buf[:0], entry{value: rec.Value, chain: string(chain)})
+	return p.states.Put(rec.Key, e.buf)
+}
+
+// check judges a restored state and adds it to the digest.
+func (e *Engine) check(ctx context.Context, p *partition, name string, raw []byte) error {
+	en, err := parseEntry(raw)
+	if err != nil {
+		return err
+	}
+	key, err := events.ParseKey(name)
+	if err != nil {
+		return fmt.Errorf("state key: %w", ownRecord(err))
+	}
+	st, err := e.decodeState(ctx, key, en.value)
+	if err != nil {
+		return fmt.Errorf("state %s: %w", name, ownRecord(err))
+	}
+	// A newer version of this program knows fields that this one would drop
+	// when it writes the state back.
+	// Nothing is lost: that version can go on.
+	if newer, err := e.cfg.Codec.WrittenNewer(ctx, en.value); err != nil || newer {
+		return fmt.Errorf("state %s was written by a newer version of this program, deploy that one: %w", name, errors.Join(err, stream.ErrRefused))
+	}
+	p.digest = p.digest.add(hashRecord(name, en.value))
+	if e.cfg.Rules.Configured(key.Lane()) && st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
+		p.outdated = append(p.outdated, name)
+	}
 	return nil
 }
 

@@ -51,6 +51,14 @@ func appendOptLong(b []byte, n int64) []byte {
 	return appendLong(append(b, branchValue), n)
 }
 
+// appendOptTrue writes a ["null", "boolean"] that is null for no.
+func appendOptTrue(b []byte, yes bool) []byte {
+	if !yes {
+		return append(b, branchNull)
+	}
+	return append(b, branchValue, 1)
+}
+
 // appendOptBool writes a fact that is "true", "false" or not stated.
 func appendOptBool(b []byte, word string) []byte {
 	if word == "" {

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -159,7 +160,7 @@ func drawSighting(t *rapid.T) events.Sighting {
 
 func drawEvidence(t *rapid.T) events.Evidence {
 	e := events.Evidence{
-		Kind: rapid.SampledFrom(evidenceKinds()).Draw(t, "kind"), Word: text.Draw(t, "word"), Digest: digest.Draw(t, "digest"),
+		Kind: rapid.SampledFrom(evidenceKinds()).Draw(t, "kind"), Word: text.Draw(t, "word"), Listed: rapid.Bool().Draw(t, "listed"), Digest: digest.Draw(t, "digest"),
 		First: drawSighting(t), Revision: rapid.Int64().Draw(t, "revision"), Operator: text.Draw(t, "operator"),
 		Reason: text.Draw(t, "reason"), Facts: drawFacts(t),
 	}
@@ -186,7 +187,7 @@ func drawState(t *rapid.T, kind events.SubjectKind) events.State {
 		Since: maybe.Draw(t, "since"), FirstSeenAt: clock.Draw(t, "first"), LastSeenAt: clock.Draw(t, "last"), StaleSince: maybe.Draw(t, "stale"),
 		Facts: columns(kind, drawFacts(t)), Expected: drawStated(t), RulesVersion: digest.Draw(t, "rules"),
 		Evidence: rapid.SliceOfNDistinct(rapid.Custom(drawEvidence), 0, 5, func(e events.Evidence) string {
-			return e.Kind.String() + "\x00" + e.Word + "\x00" + e.Digest
+			return fmt.Sprint(e.Kind, "\x00", e.Word, "\x00", e.Listed, "\x00", e.Digest)
 		}).Draw(t, "evidence"),
 	}
 	if kind == events.Customer {

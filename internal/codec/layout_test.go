@@ -22,7 +22,7 @@ const (
 		`customer_ref:string? external_id:string? status_in_data:string? funds_taken:boolean? provider_created_at:time? `
 	stateCols = subjectCols + `status:string status_raw:string? decided_by:string decided_source:string? terminal:boolean since_at:time? ` +
 		`first_seen_at:time last_seen_at:time stale_since_at:time? open_discrepancies:[string] rules_version:string `
-	evidenceCols = `evidence:[kind:string word:string digest:string? first_at:time first_event_id:string first_coordinates:string ` +
+	evidenceCols = `evidence:[kind:string word:string listed:boolean? digest:string? first_at:time first_event_id:string first_coordinates:string ` +
 		`last_at:time? last_event_id:string? last_coordinates:string? revision:long? operator:string? reason:string? ` +
 		orderCols + customerCols + `wallet_accounts_json:string?]`
 )

@@ -160,6 +160,9 @@ func (r *reader) optBool() string {
 	return "false"
 }
 
+// optTrue reads a ["null", "boolean"] whose null means no.
+func (r *reader) optTrue() bool { return !r.null() && r.bool() }
+
 // blocks counts what an array has had so far.
 type blocks struct{ items, blocks int64 }
 

@@ -80,6 +80,12 @@ func rowsSorted(rows []events.Evidence) bool {
 		if c == 0 {
 			c = strings.Compare(a.Word, b.Word)
 		}
+		if c == 0 && a.Listed != b.Listed {
+			c = 1
+			if b.Listed {
+				c = -1
+			}
+		}
 		if c == 0 {
 			c = strings.Compare(a.Digest, b.Digest)
 		}

@@ -59,7 +59,7 @@ func (r *reader) readState(x *events.State, kind events.SubjectKind) {
 		r.optText(&x.Facts.WalletID)
 		r.readStated(&x.Expected)
 	}
-	const least = 33 // empty texts, zeros and nulls
+	const least = 34 // empty texts, zeros and nulls
 	var seen blocks
 	for n := r.block(&seen, least); n > 0; n = r.block(&seen, least) {
 		at := len(x.Evidence)
@@ -100,6 +100,7 @@ func (r *reader) readShownOfCustomer(x *events.State) {
 func appendEvidence(b []byte, x *events.Evidence) []byte {
 	b = appendText(b, x.Kind.String())
 	b = appendText(b, x.Word)
+	b = appendOptTrue(b, x.Listed)
 	b = appendOptText(b, x.Digest)
 	b = appendLong(b, int64(x.First.At))
 	b = appendText(b, string(x.First.EventID))
@@ -122,6 +123,7 @@ func appendEvidence(b []byte, x *events.Evidence) []byte {
 func (r *reader) readEvidence(x *events.Evidence) {
 	x.Kind = evidenceKindOf(&r.faults, r.text())
 	x.Word = r.text()
+	x.Listed = r.optTrue()
 	r.optText(&x.Digest)
 	x.First.At = events.Millis(r.long())
 	x.First.EventID = events.EventID(r.text())

@@ -47,6 +47,7 @@ func (w *stateWire) value(f *faults) events.State {
 type evidenceWire struct {
 	Kind             string         `avro:"kind"`
 	Word             string         `avro:"word"`
+	Listed           *bool          `avro:"listed"`
 	Digest           *string        `avro:"digest"`
 	FirstAt          events.Millis  `avro:"first_at"`
 	FirstEventID     string         `avro:"first_event_id"`
@@ -63,7 +64,7 @@ type evidenceWire struct {
 
 func (w *evidenceWire) value(f *faults) events.Evidence {
 	x := events.Evidence{
-		Kind: evidenceKindOf(f, w.Kind), Word: w.Word, Digest: val(w.Digest),
+		Kind: evidenceKindOf(f, w.Kind), Word: w.Word, Listed: val(w.Listed), Digest: val(w.Digest),
 		First:    sighting(f, w.FirstAt, w.FirstEventID, w.FirstCoordinates),
 		Last:     sighting(f, val(w.LastAt), val(w.LastEventID), val(w.LastCoordinates)),
 		Revision: val(w.Revision), Operator: val(w.Operator), Reason: val(w.Reason), Facts: w.facts(),

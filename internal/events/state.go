@@ -111,6 +111,7 @@ func ParseEvidenceKind(word string) (EvidenceKind, bool) {
 type Evidence struct {
 	Kind     EvidenceKind
 	Word     string   // provider's status word, "!class", or the status of a decision
+	Listed   bool     // webhooks and polls: whoever recorded the word had it in its table, or it is a class of ours
 	Digest   string   // webhook: of the facts; intent, decision: of the content; else ""
 	First    Sighting // earliest
 	Last     Sighting // latest, of polls, decisions, overflow and future rows; a poll's Facts are those of it
@@ -120,13 +121,19 @@ type Evidence struct {
 	Facts    Facts
 }
 
-// Compare orders rows of one state: by kind, word, digest.
+// Compare orders rows of one state: by kind, word, listed (not first), digest.
 func (e Evidence) Compare(o Evidence) int {
 	if e.Kind != o.Kind {
 		return cmpInt(int64(e.Kind), int64(o.Kind))
 	}
 	if c := strings.Compare(e.Word, o.Word); c != 0 {
 		return c
+	}
+	if e.Listed != o.Listed {
+		if o.Listed {
+			return -1
+		}
+		return 1
 	}
 	return strings.Compare(e.Digest, o.Digest)
 }

@@ -14,8 +14,12 @@ func (h *History) Evidence() []events.Evidence {
 		return []events.Evidence{{Kind: events.EvidenceForget, Digest: f.digest, First: f.at, Operator: f.operator, Reason: f.reason}}
 	}
 	var rows []events.Evidence
-	rows = append(rows, webhookRows(h.webhooks)...)
-	rows = append(rows, pollRows(h.polls)...)
+	for _, listed := range []bool{false, true} { // each has bounds of its own
+		is := func(r record) bool { return r.listed == listed }
+		rows = append(rows, webhookRows(where(h.webhooks, is), listed)...)
+		rows = append(rows, pollRows(where(h.polls, is), listed)...)
+	}
+	rows = mergeOverflow(rows)
 	rows = append(rows, intentRows(h.intents)...)
 	rows = append(rows, decisionRows(h.decides)...)
 	for source, all := range map[string][]record{"webhook": h.webhooks, "poll": h.polls, "intent": h.intents, "decision": h.decides} {
@@ -31,23 +35,48 @@ func (h *History) Evidence() []events.Evidence {
 		if a.Word != b.Word {
 			return strings.Compare(a.Word, b.Word)
 		}
+		if a.Listed != b.Listed {
+			return map[bool]int{false: -1, true: 1}[a.Listed]
+		}
 		return strings.Compare(a.Digest, b.Digest)
 	})
 	return rows
 }
 
-func webhookRows(all []record) (rows []events.Evidence) {
+// mergeOverflow makes one overflow row of those of listed and unlisted words.
+func mergeOverflow(rows []events.Evidence) (out []events.Evidence) {
+	at := map[string]int{}
+	for _, row := range rows {
+		i, twice := at[row.Word]
+		switch {
+		case row.Kind != events.EvidenceOverflow:
+		case !twice:
+			at[row.Word] = len(out)
+		default:
+			a, b := record{at: out[i].First}, record{at: row.First}
+			out[i].First = earliest([]record{a, b}).at
+			if row.Last != (events.Sighting{}) {
+				out[i].Last = newest([]record{{at: out[i].Last}, {at: row.Last}}).at
+			}
+			continue
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func webhookRows(all []record, listed bool) (rows []events.Evidence) {
 	kept, dropped := smallest(all, 64, func(r record) string { return r.word })
 	for _, word := range names(kept, func(r record) string { return r.word }) {
 		said := where(kept, func(r record) bool { return r.word == word })
 		meanings := names(said, func(r record) string { return r.digest })
 		if len(meanings) > 4 {
-			rows = append(rows, events.Evidence{Kind: events.EvidenceWebhookMore, Word: word, First: earliest(said).at})
+			rows = append(rows, events.Evidence{Kind: events.EvidenceWebhookMore, Word: word, Listed: listed, First: earliest(said).at})
 			meanings = meanings[:4]
 		}
 		for _, digest := range meanings {
 			f := earliest(where(said, func(r record) bool { return r.digest == digest }))
-			rows = append(rows, events.Evidence{Kind: events.EvidenceWebhook, Word: word, Digest: digest, First: f.at, Facts: f.facts})
+			rows = append(rows, events.Evidence{Kind: events.EvidenceWebhook, Word: word, Listed: listed, Digest: digest, First: f.at, Facts: f.facts})
 		}
 	}
 	if len(dropped) > 0 {
@@ -56,12 +85,12 @@ func webhookRows(all []record) (rows []events.Evidence) {
 	return rows
 }
 
-func pollRows(all []record) (rows []events.Evidence) {
+func pollRows(all []record, listed bool) (rows []events.Evidence) {
 	kept, dropped := smallest(all, 64, func(r record) string { return r.word })
 	for _, word := range names(kept, func(r record) string { return r.word }) {
 		said := where(kept, func(r record) bool { return r.word == word })
 		last := newest(said)
-		rows = append(rows, events.Evidence{Kind: events.EvidencePoll, Word: word, First: earliest(said).at, Last: last.at, Facts: last.facts})
+		rows = append(rows, events.Evidence{Kind: events.EvidencePoll, Word: word, Listed: listed, First: earliest(said).at, Last: last.at, Facts: last.facts})
 	}
 	if len(dropped) > 0 {
 		rows = append(rows, events.Evidence{Kind: events.EvidenceOverflow, Word: "poll", First: earliest(dropped).at, Last: newest(dropped).at})

@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"reflect"
 	"sort"
+	"strings"
 
 	"rampstream/internal/events"
 )
@@ -120,6 +121,12 @@ func differs(want, seen events.Facts) (out []events.DiscrepancyType) {
 	pair(want.CryptoAmount, want.CryptoAsset, seen.CryptoAmount, seen.CryptoAsset)
 	if want.CryptoReceiveMin != "" && seen.CryptoAmount != "" && number(seen.CryptoAmount).Cmp(number(want.CryptoReceiveMin)) < 0 {
 		out = append(out, events.AmountMismatch)
+	}
+	if w, s := strings.ToLower(want.CryptoNetwork), strings.ToLower(seen.CryptoNetwork); w != "" && s != "" && w != s {
+		out = append(out, events.AssetMismatch)
+	}
+	if want.Side != "" && seen.Side != "" && want.Side != seen.Side {
+		out = append(out, events.AssetMismatch)
 	}
 	return out
 }

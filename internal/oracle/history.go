@@ -42,6 +42,7 @@ type History struct {
 // record is one thing said, with all that may become a row of evidence.
 type record struct {
 	word     string
+	listed   bool
 	digest   string
 	at       events.Sighting
 	future   bool
@@ -60,17 +61,17 @@ func NewHistory(key events.Key, margin time.Duration) *History {
 func (h *History) Webhook(w events.Webhook, at Where) {
 	if w.Trust == events.TrustSigned {
 		h.webhooks = append(h.webhooks, h.record(w.ObservedAt, w.EventID, at, record{
-			word: tooLong(w.StatusRaw), digest: w.Facts.Digest(), facts: w.Facts,
+			word: tooLong(w.StatusRaw), listed: w.Status != events.StatusUnknown, digest: w.Facts.Digest(), facts: w.Facts,
 		}))
 	}
 }
 
 // Check adds a status check. A failed answer to a hint adds nothing.
 func (h *History) Check(c events.StatusCheck, at Where) {
-	r := record{word: tooLong("!" + string(c.Outcome))}
+	r := record{word: tooLong("!" + string(c.Outcome)), listed: true}
 	switch {
 	case c.Outcome == events.OutcomeOK:
-		r.word, r.facts = tooLong(c.StatusRaw), c.Facts
+		r.word, r.facts, r.listed = tooLong(c.StatusRaw), c.Facts, c.Status != events.StatusUnknown
 		if len(r.word) > 0 && r.word[0] == '!' {
 			r.word = "sha256:" + events.Digest(c.StatusRaw)
 		}

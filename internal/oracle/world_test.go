@@ -107,7 +107,7 @@ func newWorld(seed uint64, limit int) *world {
 		source := []string{"h", "h", "h", "p", "p", "p", "p", "i", "d"}[w.rng.IntN(9)]
 		word := vocabulary[w.rng.IntN(len(vocabulary))]
 		if w.wild != "" && w.rng.IntN(10) > 0 {
-			source, word = w.wild, fmt.Sprintf("wild%d", w.rng.IntN(200))
+			source, word = w.wild, fmt.Sprintf("wild%d", w.rng.IntN(300))
 		}
 		rec := w.record(key, source, word)
 		rec.at.Offset = int64(i)
@@ -141,12 +141,12 @@ func (w *world) record(key events.Key, source, word string) record {
 	id := events.EventID(events.Digest(source, word, fmt.Sprint(at)))
 	switch source {
 	case "h":
-		rec.webhook = &events.Webhook{Key: key, EventID: id, ObservedAt: at, Trust: events.TrustSigned, StatusRaw: word, Facts: w.facts(key)}
+		rec.webhook = &events.Webhook{Key: key, EventID: id, ObservedAt: at, Trust: events.TrustSigned, StatusRaw: word, Status: w.told(key, word), Facts: w.facts(key)}
 		if w.rng.IntN(8) == 0 {
 			rec.webhook.Trust = events.TrustHint
 		}
 	case "p":
-		rec.check = &events.StatusCheck{Key: key, EventID: id, ObservedAt: at, Outcome: events.OutcomeOK, StatusRaw: word, Facts: w.facts(key)}
+		rec.check = &events.StatusCheck{Key: key, EventID: id, ObservedAt: at, Outcome: events.OutcomeOK, StatusRaw: word, Status: w.told(key, word), Facts: w.facts(key)}
 		if w.rng.IntN(5) == 0 {
 			outcomes := []events.Outcome{events.OutcomeTimeout, events.OutcomeNotFound, events.OutcomeGaveUp, events.OutcomeMismatch}
 			rec.check.Outcome, rec.check.StatusRaw = outcomes[w.rng.IntN(4)], ""
@@ -167,6 +167,16 @@ func (w *world) record(key events.Key, source, word string) record {
 	return rec
 }
 
+// told is what whoever recorded the word took it for: what our table says,
+// mostly; its table may be older or newer. Of ever new words it had some.
+func (w *world) told(key events.Key, word string) events.Status {
+	if w.rng.IntN(10) == 0 {
+		return events.Status(w.rng.IntN(3)) // UNKNOWN, CREATED, PENDING
+	}
+	m, _ := lanes[key.Lane()].Meaning(key.Kind, word)
+	return m.Status
+}
+
 var amounts = []events.Amount{"", "", "", "1", "1.0", "1.000000000000000000000000000001", "2", "0", "-1", "0.0000001"}
 
 func (w *world) facts(key events.Key) events.Facts {
@@ -179,7 +189,7 @@ func (w *world) facts(key events.Key) events.Facts {
 	}
 	return events.Facts{
 		FiatAmount: amounts[w.rng.IntN(len(amounts))], FiatCurrency: pick("", "EUR", "EUR", "USD"),
-		CryptoAmount: amounts[w.rng.IntN(len(amounts))], CryptoAsset: pick("", "BTC", "BTC", "ETH"), CryptoNetwork: pick("", "", "bitcoin"),
+		CryptoAmount: amounts[w.rng.IntN(len(amounts))], CryptoAsset: pick("", "BTC", "BTC", "ETH"), CryptoNetwork: pick("", "", "bitcoin", "lightning"), Side: pick("", "", "buy", "sell"),
 		TxHash: pick("", "", "", "ab", "ab", "cd"), StatusInData: pick("", "", "", "run", "done", "fail", "odd"),
 		FundsTaken: pick("", "", "true"), ProviderCreatedAt: events.Millis(w.rng.IntN(2)) * day,
 	}
@@ -195,6 +205,9 @@ func (w *world) expected() events.Facts {
 	}
 	if w.rng.IntN(4) == 0 {
 		f.CryptoReceiveMin = amounts[w.rng.IntN(len(amounts))]
+	}
+	if w.rng.IntN(6) == 0 {
+		f.CryptoNetwork, f.Side = []string{"", "BITCOIN", "bitcoin"}[w.rng.IntN(3)], []string{"", "buy", "sell"}[w.rng.IntN(3)]
 	}
 	return f
 }

@@ -109,3 +109,40 @@ func TestSchedule_afterAnOperator(t *testing.T) {
 		})
 	}
 }
+
+// Only what both sides state is compared: the chain, in whatever case, and the
+// direction. Another one is other money, all of it.
+func TestView_networkAndSide(t *testing.T) {
+	r := rules(t, nil)
+	for _, tc := range []struct {
+		name       string
+		want, seen events.Facts
+		expected   string // "" for none
+		stake      string
+	}{
+		{"another network", events.Facts{CryptoNetwork: "ethereum"}, events.Facts{CryptoNetwork: "base", CryptoAmount: "2", CryptoAsset: "USDC"}, "network ethereum", "2 USDC"},
+		{"another network, amount only expected", events.Facts{CryptoNetwork: "ethereum", CryptoAmount: "3", CryptoAsset: "USDC"}, events.Facts{CryptoNetwork: "base"}, "network ethereum", "3 USDC"},
+		{"the same in capitals", events.Facts{CryptoNetwork: "Ethereum"}, events.Facts{CryptoNetwork: "ETHEREUM"}, "", ""},
+		{"not stated by the merchant", events.Facts{}, events.Facts{CryptoNetwork: "base", Side: "sell"}, "", ""},
+		{"not stated by the provider", events.Facts{CryptoNetwork: "base", Side: "sell"}, events.Facts{}, "", ""},
+		{"another side", events.Facts{Side: "buy"}, events.Facts{Side: "sell", FiatAmount: "9", FiatCurrency: "EUR"}, "side buy", "9 EUR"},
+		{"the same side", events.Facts{Side: "buy"}, events.Facts{Side: "buy"}, "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			rows := order.Join(r.FromIntent(events.Intent{Key: key, EventID: "i", ObservedAt: minute(1), Facts: tc.want}, order.Where{Topic: "intent"}),
+				hookAt(r, "done", minute(2), "h", 1, tc.seen))
+			st, all := r.Assess(key, rows)
+			if disputed := st.Status == events.StatusDisputed && st.DecidedBy == order.RuleAmountMismatch; disputed != (tc.expected != "") {
+				t.Errorf("%v by %s; want a dispute: %v", st.Status, st.DecidedBy, tc.expected != "")
+			}
+			for _, d := range all {
+				if stake := string(d.AtStake) + " " + d.AtStakeCurrency; d.Type == events.AssetMismatch && (d.Expected != tc.expected || stake != tc.stake) {
+					t.Errorf("expected %q, %s at stake; want %q, %s", d.Expected, stake, tc.expected, tc.stake)
+				}
+			}
+			if found := slices.Contains(st.Open, string(events.AssetMismatch)); found != (tc.expected != "") {
+				t.Errorf("open: %v", st.Open)
+			}
+		})
+	}
+}

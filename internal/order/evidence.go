@@ -5,7 +5,7 @@ import "rampstream/internal/events"
 // Bounds on the evidence of one subject. Beyond them the smallest by bytes are
 // kept, so that what is kept does not depend on the order of arrival.
 const (
-	maxWords     = 64 // distinct status words a source; a longer list ends in an overflow row
+	maxWords     = 64 // distinct listed, and unlisted, status words a source; a longer list ends in an overflow row
 	maxWordBytes = 64 // a longer word is replaced by its hash
 	maxMeanings  = 4  // distinct facts a webhook word, and contents of one intent revision
 	maxDecisions = 64
@@ -46,7 +46,7 @@ func (r Rules) FromWebhook(w events.Webhook, at Where) []events.Evidence {
 		return nil
 	}
 	s, future := at.sight(w.ObservedAt, w.EventID, r.margin())
-	row := events.Evidence{Kind: events.EvidenceWebhook, Word: shorten(w.StatusRaw), Digest: w.Facts.Digest(), First: s, Facts: w.Facts}
+	row := events.Evidence{Kind: events.EvidenceWebhook, Word: shorten(w.StatusRaw), Listed: w.Status != events.StatusUnknown, Digest: w.Facts.Digest(), First: s, Facts: w.Facts}
 	return withFuture(row, sourceWebhook, future)
 }
 
@@ -58,6 +58,8 @@ func (r Rules) FromCheck(c events.StatusCheck, at Where) []events.Evidence {
 	}
 	s, future := at.sight(c.ObservedAt, c.EventID, r.margin())
 	row := events.Evidence{Kind: events.EvidencePoll, Word: shorten(c.Word()), First: s, Last: s}
+	// The classes of failures are ours, so garbage must not push them out either.
+	row.Listed = c.Outcome != events.OutcomeOK || c.Status != events.StatusUnknown
 	// A failure has no facts: an answer about another subject may carry some.
 	if c.Outcome == events.OutcomeOK {
 		row.Facts = c.Facts

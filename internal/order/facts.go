@@ -156,7 +156,48 @@ func mismatches(want, seen events.Facts) []mismatch {
 		out = append(out, mismatch{events.AmountMismatch, "at least " + string(want.CryptoReceiveMin) + " " + want.CryptoAsset,
 			string(seen.CryptoAmount) + " " + seen.CryptoAsset, minus(want.CryptoReceiveMin, seen.CryptoAmount), seen.CryptoAsset})
 	}
+	return append(out, otherMoney(want, seen)...)
+}
+
+// otherMoney: the right amount on the wrong chain, or a sale instead of a
+// purchase. The whole of it is at stake. Networks have one name each, which
+// people spell in capitals or not.
+func otherMoney(want, seen events.Facts) (out []mismatch) {
+	if want.CryptoNetwork != "" && seen.CryptoNetwork != "" && !equalFold(want.CryptoNetwork, seen.CryptoNetwork) {
+		amount, unit := seen.CryptoAmount, seen.CryptoAsset
+		if amount == "" {
+			amount, unit = want.CryptoAmount, want.CryptoAsset
+		}
+		out = append(out, mismatch{events.AssetMismatch, "network " + want.CryptoNetwork, "network " + seen.CryptoNetwork, amount, unit})
+	}
+	if want.Side != "" && seen.Side != "" && want.Side != seen.Side {
+		var d events.Discrepancy
+		if stake(&d, seen); d.AtStake == "" {
+			stake(&d, want)
+		}
+		out = append(out, mismatch{events.AssetMismatch, "side " + want.Side, "side " + seen.Side, d.AtStake, d.AtStakeCurrency})
+	}
 	return out
+}
+
+// equalFold compares without regard to the case of ASCII letters.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 func amountMismatch(want events.Amount, wantUnit string, seen events.Amount, seenUnit string) []mismatch {

@@ -114,32 +114,38 @@ func latestIntents(rows []events.Evidence) []events.Evidence {
 	})
 }
 
-// boundWords keeps the smallest words of each source. The overflow row keeps
-// the first and the last sighting of all that was dropped: without the last, a
-// provider that answers ever new words would be asked again at once for ever.
+// boundWords keeps the smallest words of each source, listed and unlisted ones
+// apart: garbage, however much of it, pushes out garbage. What is listed is a
+// property of the record, not of our table, so the laws hold: each of the two
+// is bounded by bytes alone. The overflow row keeps the first and the last
+// sighting of all that was dropped: without the last, a provider that answers
+// ever new words would be asked again at once for ever.
 func boundWords(rows []events.Evidence) []events.Evidence {
-	rows = boundKinds(rows, sourceWebhook, maxWords, events.EvidenceWebhook, events.EvidenceWebhookMore)
-	rows = boundKinds(rows, sourcePoll, maxWords, events.EvidencePoll)
+	for _, listed := range [...]bool{false, true} {
+		rows = boundKinds(rows, sourceWebhook, listed, events.EvidenceWebhook, events.EvidenceWebhookMore)
+		rows = boundKinds(rows, sourcePoll, listed, events.EvidencePoll)
+	}
 	return boundDecisions(rows)
 }
 
-func boundKinds(rows []events.Evidence, source string, limit int, kinds ...events.EvidenceKind) []events.Evidence {
+func boundKinds(rows []events.Evidence, source string, listed bool, kinds ...events.EvidenceKind) []events.Evidence {
 	var words []string
-	for _, r := range rows {
-		if slices.Contains(kinds, r.Kind) {
-			words = append(words, r.Word)
+	bounded := func(r *events.Evidence) bool { return r.Listed == listed && slices.Contains(kinds, r.Kind) }
+	for i := range rows {
+		if bounded(&rows[i]) {
+			words = append(words, rows[i].Word)
 		}
 	}
-	if len(words) <= limit {
+	if len(words) <= maxWords {
 		return rows
 	}
 	slices.Sort(words)
 	words = slices.Compact(words)
-	if len(words) <= limit {
+	if len(words) <= maxWords {
 		return rows
 	}
 	return overflow(rows, source, func(r events.Evidence) bool {
-		return slices.Contains(kinds, r.Kind) && r.Word > words[limit-1]
+		return bounded(&r) && r.Word > words[maxWords-1]
 	})
 }
 
@@ -183,12 +189,12 @@ func boundMeanings(rows []events.Evidence) []events.Evidence {
 	var more []events.Evidence
 	for i := 0; i < len(rows) && rows[i].Kind == events.EvidenceWebhook; {
 		j := i
-		for j < len(rows) && rows[j].Kind == events.EvidenceWebhook && rows[j].Word == rows[i].Word {
+		for j < len(rows) && rows[j].Kind == events.EvidenceWebhook && rows[j].Word == rows[i].Word && rows[j].Listed == rows[i].Listed {
 			j++
 		}
-		known := find(rows, events.EvidenceWebhookMore, rows[i].Word)
-		if known >= 0 || j-i > maxMeanings {
-			m := events.Evidence{Kind: events.EvidenceWebhookMore, Word: rows[i].Word}
+		m := events.Evidence{Kind: events.EvidenceWebhookMore, Word: rows[i].Word, Listed: rows[i].Listed}
+		_, known := slices.BinarySearchFunc(rows, m, events.Evidence.Compare)
+		if known || j-i > maxMeanings {
 			for _, r := range rows[i:j] {
 				m.First = earlier(m.First, r.First)
 			}

@@ -43,7 +43,7 @@ func DefaultSettings() Settings {
 
 // viewVersion is raised when the code of View, Discrepancies or Schedule
 // changes what any evidence says.
-const viewVersion = 2
+const viewVersion = 3
 
 // Rules are everything beside the evidence that a view depends on. The zero
 // Rules know no provider. Rules are read-only after NewRules and may be shared.

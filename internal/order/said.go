@@ -96,7 +96,7 @@ func summarise(rows []events.Evidence, vocab events.Vocabulary, kind events.Subj
 func (s *summary) addPoll(r *events.Evidence) {
 	switch {
 	case r.Word == gaveUpWord:
-		s.gaveUp = r.Last
+		s.gaveUp = later(s.gaveUp, r.Last)
 		return
 	case failure(r.Word):
 		s.failed = latest(s.failed, r)

@@ -216,7 +216,7 @@ func (w *world) pour(head, piece string) (answer, sent int, err error) {
 // memory reads a field of /proc/PID/status, in KiB.
 func (p *process) memory(field string) int {
 	p.w.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	must(p.w.t, err)
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, field+":"); ok {
@@ -232,7 +232,7 @@ func (p *process) memory(field string) int {
 // files is how many files and sockets a process has open.
 func (p *process) files() int {
 	p.w.t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))
 	must(p.w.t, err)
 	return len(entries)
 }

@@ -2,16 +2,12 @@ package integration_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"rampstream/integration"
-	"rampstream/internal/app"
 	"rampstream/internal/demo"
 	"rampstream/internal/events"
 	"rampstream/internal/providers/simulator"
@@ -50,14 +46,9 @@ func (w *world) agree() map[events.Key]events.State {
 	table := w.table()
 	var since time.Time
 	eventually(w.t, agreeWithin, "every state agrees with its provider", func() (bool, string) {
-		if _, err := table.Refresh(w.t.Context()); err != nil {
+		wrong, err := w.ground().Disagreements(w.t.Context(), table)
+		if err != nil {
 			return false, err.Error()
-		}
-		var wrong []string
-		for _, tr := range w.sim.World.Truth() {
-			if st, ok := table.States()[tr.Key]; !ok || st.Status != demo.Expected(tr) {
-				wrong = append(wrong, fmt.Sprintf("%s is %s by %s, want %s (%s)", tr.Key, st.Status, st.DecidedBy, demo.Expected(tr), tr.Raw))
-			}
 		}
 		if len(wrong) > 0 || !w.sim.World.Quiet() {
 			since = time.Time{}
@@ -75,26 +66,12 @@ func (w *world) agree() map[events.Key]events.State {
 // Nothing may be writing to them.
 func (w *world) drained() {
 	w.t.Helper()
-	inputs := w.topics().Inputs()
 	eventually(w.t, 60*time.Second, "the reconciler has read its inputs", func() (bool, string) {
-		ends, err := w.adm.ListEndOffsets(w.t.Context(), inputs...)
+		behind, err := w.ground().Behind(w.t.Context())
 		if err != nil {
 			return false, err.Error()
 		}
-		done, err := w.adm.FetchOffsets(w.t.Context(), w.cfg.Reconciler.Group)
-		if err != nil {
-			return false, err.Error()
-		}
-		for _, topic := range inputs {
-			for n := range int32(partitions) {
-				end, _ := ends.Lookup(topic, n)
-				at, ok := done.Lookup(topic, n)
-				if end.Offset > 0 && (!ok || at.At != end.Offset) {
-					return false, fmt.Sprintf("%s-%d: %d of %d", topic, n, at.At, end.Offset)
-				}
-			}
-		}
-		return true, ""
+		return behind == "", behind
 	})
 }
 
@@ -119,24 +96,12 @@ func (w *world) record() integration.Run {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
 	defer cancel()
-	history, err := integration.Read(ctx, w.cfg.Kafka.Brokers, w.topics(), partitions)
-	must(w.t, err)
-	rules, err := app.Rules(w.cfg, known())
-	must(w.t, err)
-	cd, _ := w.reading()
-	run := integration.Run{
-		History: history, Rules: rules, Codec: cd, Schema: w.schema, Receipts: w.receipts(), Expected: map[events.Key]events.Status{},
-		Secret: append(w.sim.World.Canaries(), w.sim.World.Secrets()...),
-	}
-	run.Secret = append(run.Secret, w.sim.Token)
-	for _, tr := range w.sim.World.Truth() {
-		if tr.Settled {
-			run.Expected[tr.Key] = demo.Expected(tr)
-		}
-	}
+	var output strings.Builder
 	for _, p := range w.processes() {
-		run.Output += p.log.String()
+		output.WriteString(p.log.String())
 	}
+	run, err := w.ground().Record(ctx, output.String())
+	must(w.t, err)
 	return run
 }
 
@@ -153,61 +118,7 @@ func (w *world) check(run integration.Run) {
 		}
 		w.t.Error(v)
 	}
-	counts := make([]string, 0, 11)
-	for _, t := range w.topics().All() {
-		aborted := 0
-		for n := range run.All[t] {
-			aborted += len(run.All[t][n]) - len(run.Committed[t][n])
-		}
-		counts = append(counts, fmt.Sprintf("%s %d", strings.TrimPrefix(t, w.cfg.Topics.Prefix), run.Count(t)))
-		if aborted > 0 {
-			counts = append(counts, fmt.Sprintf("(%d aborted)", aborted))
-		}
-	}
-	w.t.Logf("checked %d receipts and %s in %v", len(run.Receipts), strings.Join(counts, ", "), time.Since(start).Round(time.Millisecond))
-}
-
-// receipts are all that ingest promised: to the providers and to the merchant.
-func (w *world) receipts() []integration.Receipt {
-	w.t.Helper()
-	var out []integration.Receipt
-	for _, lane := range w.sim.World.Lanes() {
-		p, a := lane.Split()
-		for _, d := range w.sim.World.Deliveries(p, a) {
-			if d.Status != http.StatusOK {
-				continue
-			}
-			var r integration.Receipt
-			if err := json.Unmarshal(d.Answer, &r); err != nil || r.EventID == "" {
-				w.t.Errorf("delivery of %s was answered 200 with %q: no receipt", d.Key, d.Answer)
-				continue
-			}
-			out = append(out, r)
-		}
-	}
-	for _, r := range w.sim.Acknowledged() {
-		out = append(out, integration.Receipt{EventID: r.EventID, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset})
-	}
-	return out
-}
-
-// schema asks the registry in the plain words of its API.
-func (w *world) schema(ctx context.Context, id int) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/schemas/ids/%d", w.cfg.Registry.URL, id), nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("schema %d: HTTP %d, %w", id, resp.StatusCode, err)
-	}
-	var out struct{ Schema string }
-	return out.Schema, json.Unmarshal(text, &out)
+	w.t.Logf("checked %d receipts and %s in %v", len(run.Receipts), run.Summary(w.cfg.Topics.Prefix), time.Since(start).Round(time.Millisecond))
 }
 
 // ownership checks how the poller used Kanga's key: nonces increase without an

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,27 +19,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"rampstream/internal/app"
+	"rampstream/integration"
 	"rampstream/internal/codec"
 	"rampstream/internal/config"
 	"rampstream/internal/demo"
 	"rampstream/internal/inspect"
 	"rampstream/internal/kafka"
-	"rampstream/internal/providers"
-	"rampstream/internal/providers/kado"
-	"rampstream/internal/providers/kanga"
-	"rampstream/internal/providers/koinal"
-	"rampstream/internal/providers/kuna"
 	"rampstream/internal/providers/simulator"
-	"rampstream/internal/providers/zumo"
 	"rampstream/internal/stream"
 )
 
 const partitions = 4
-
-func known() []providers.Provider {
-	return []providers.Provider{kado.Provider, kanga.Provider, koinal.Provider, kuna.Provider, zumo.Provider}
-}
 
 // world is one scenario's surroundings: topics of its own, simulated providers,
 // a configuration file, and the processes that it started.
@@ -118,9 +106,9 @@ func (w *world) prepare() {
 // end kills what still runs, shows logs of a failed test, and removes topics.
 func (w *world) end() {
 	for _, p := range w.processes() {
-		p.end()
+		p.End()
 		if w.t.Failed() {
-			w.t.Logf("---- %s, exit code %d\n%s", p, p.code, tail(p.log.String()))
+			w.t.Logf("---- %s, exit code %d\n%s", p, p.Code(), tail(p.log.String()))
 		}
 	}
 	if w.p.real() {
@@ -148,7 +136,7 @@ func (w *world) command(name string, args ...string) (code int, out string) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
-	cmd.Env = environment("it")
+	cmd.Env = integration.Environment("it")
 	text, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		w.t.Fatalf("%s: %v", name, err)
@@ -156,45 +144,20 @@ func (w *world) command(name string, args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), string(text)
 }
 
-// environment is ours without settings of rampstream.
-func environment(instance string) []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "RAMP_") {
-			env = append(env, v)
-		}
-	}
-	return append(env, "RAMP_POLLER_INSTANCE_ID="+instance, "RAMP_RECONCILER_INSTANCE_ID="+instance)
-}
-
 // process is a running program.
 type process struct {
-	w              *world
-	name, instance string
-	admin          string // base URL
-	cmd            *exec.Cmd
-	log            *output
-	done           chan struct{}
-	code           int // -1 when killed; valid after done
-}
-
-func (p *process) String() string {
-	return fmt.Sprintf("%s %s (pid %d)", p.name, p.instance, p.cmd.Process.Pid)
+	*integration.Process
+	w    *world
+	name string
+	log  *integration.Output
 }
 
 // start runs a program on the world's configuration.
 func (w *world) start(name, instance string) *process {
 	w.t.Helper()
-	addr := freeAddr(w.t)
-	p := &process{w: w, name: name, instance: instance, admin: "http://" + addr, log: &output{}, done: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(bin, name), "-config", w.file, "-admin-listen", addr)
-	p.cmd.Env, p.cmd.Stderr, p.cmd.Stdout = environment(instance), p.log, p.log
-	must(w.t, p.cmd.Start())
-	go func() {
-		_ = p.cmd.Wait()
-		p.code = p.cmd.ProcessState.ExitCode()
-		close(p.done)
-	}()
+	run, err := integration.StartProcess(filepath.Join(bin, name), instance, w.file, freeAddr(w.t))
+	must(w.t, err)
+	p := &process{Process: run, w: w, name: name, log: run.Log}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.procs = append(w.procs, p)
@@ -211,24 +174,14 @@ func (w *world) startAll() (ingest, poller, reconciler *process) {
 	return ingest, poller, reconciler
 }
 
-// readiness is the status of /readyz; 0 while nothing answers.
-func (p *process) readiness() (int, string) {
-	client := http.Client{Timeout: 2 * time.Second}
-	resp, err := client.Get(p.admin + "/readyz")
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(text)
-}
+func (p *process) readiness() (int, string) { return p.Readiness(p.w.t.Context()) }
 
 func (p *process) ready() {
 	p.w.t.Helper()
 	eventually(p.w.t, 60*time.Second, p.String()+" is ready", func() (bool, string) {
 		select {
-		case <-p.done:
-			p.w.t.Fatalf("%s ended with code %d", p, p.code)
+		case <-p.Done():
+			p.w.t.Fatalf("%s ended with code %d", p, p.Code())
 		default:
 		}
 		code, said := p.readiness()
@@ -239,51 +192,34 @@ func (p *process) ready() {
 // wait waits for the end of a program that was told to end.
 func (p *process) wait() int {
 	p.w.t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(60 * time.Second):
-		p.w.t.Fatalf("%s does not end", p)
-	}
-	return p.code
+	ctx, cancel := context.WithTimeout(p.w.t.Context(), 60*time.Second)
+	defer cancel()
+	code, err := p.Wait(ctx)
+	must(p.w.t, err)
+	return code
 }
 
 // stop is SIGTERM, which must end with code 0.
 func (p *process) stop() {
 	p.w.t.Helper()
-	must(p.w.t, p.cmd.Process.Signal(syscall.SIGTERM))
+	must(p.w.t, p.Signal(syscall.SIGTERM))
 	if code := p.wait(); code != 0 {
 		p.w.t.Errorf("%s: exit code %d after SIGTERM, want 0", p, code)
 	}
 }
 
 // kill is kill -9, proven: the process was ended by it and is gone.
-func (p *process) kill() {
-	p.w.t.Helper()
-	must(p.w.t, p.cmd.Process.Kill())
-	p.wait()
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
-		p.w.t.Errorf("%s was not killed: %v", p, p.cmd.ProcessState)
-	}
-	if err := syscall.Kill(p.cmd.Process.Pid, 0); !errors.Is(err, syscall.ESRCH) {
-		p.w.t.Errorf("%s is still there: %v", p, err)
-	}
-}
+func (p *process) kill() { p.w.t.Helper(); must(p.w.t, p.Kill()) }
 
-// end is for the clean-up.
-func (p *process) end() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
+// ground is what the checker needs of the world.
+func (w *world) ground() integration.Ground {
+	return integration.Ground{Config: w.cfg, Sim: w.sim, Admin: w.adm}
 }
 
 // reading opens what a test reads topics with.
 func (w *world) reading() (*codec.Codec, *kafka.Log) {
 	w.t.Helper()
-	reg, err := app.OpenRegistry(w.cfg)
-	must(w.t, err)
-	cd, err := app.OpenCodec(w.t.Context(), w.cfg, reg)
-	must(w.t, err)
-	log, err := kafka.OpenLog(kafka.Config{Brokers: w.cfg.Kafka.Brokers, ClientID: "integration"})
+	cd, log, err := w.ground().Open(w.t.Context())
 	must(w.t, err)
 	w.t.Cleanup(log.Close)
 	return cd, log

@@ -5,13 +5,13 @@ import "rampstream/internal/events"
 // statusConflict: sources say what cannot all be, or one webhook does. It is
 // critical when the state is disputed by it or two terminal words were said; a
 // status API that lags behind its webhook is a warning.
-func (r Rules) statusConflict(s *summary, st events.State) (f finding) {
+func (r *Rules) statusConflict(s *summary, st *events.State) (f finding) {
 	f.d = events.Discrepancy{Type: events.StatusConflict, Severity: SeverityWarning}
-	stake(&f.d, st.Facts)
+	stake(&f.d, &st.Facts)
 	if st.Status == events.StatusDisputed {
 		f.d.Severity = SeverityCritical
 	}
-	if terms := s.terminals(); len(terms) > 0 {
+	if terms := s.settled; len(terms) > 0 {
 		f.terminals(s, st, terms)
 		r.refundDenied(&f, s, terms)
 		r.denied(&f, s, st)
@@ -21,7 +21,7 @@ func (r Rules) statusConflict(s *summary, st events.State) (f finding) {
 }
 
 // terminals: several were said of which none follows from another.
-func (f *finding) terminals(s *summary, st events.State, terms []*said) {
+func (f *finding) terminals(s *summary, st *events.State, terms []*said) {
 	settled := terms
 	if terms[len(terms)-1].status == events.StatusRefunded { // follows from any of them
 		settled = terms[:len(terms)-1]
@@ -38,7 +38,7 @@ func (f *finding) terminals(s *summary, st events.State, terms []*said) {
 }
 
 // refundDenied: a poll answers another terminal word after REFUNDED was said.
-func (r Rules) refundDenied(f *finding, s *summary, terms []*said) {
+func (r *Rules) refundDenied(f *finding, s *summary, terms []*said) {
 	back := terms[len(terms)-1]
 	if back.status != events.StatusRefunded {
 		return
@@ -57,7 +57,7 @@ func (r Rules) refundDenied(f *finding, s *summary, terms []*said) {
 }
 
 // denied: a poll answers a non-terminal word after a terminal one was said.
-func (r Rules) denied(f *finding, s *summary, st events.State) {
+func (r *Rules) denied(f *finding, s *summary, st *events.State) {
 	settled, _ := s.settledAt()
 	by := s.terminalPoll()
 	for _, p := range s.denials(settled.first().At + r.margin()) {
@@ -65,7 +65,7 @@ func (r Rules) denied(f *finding, s *summary, st events.State) {
 		if resolved == 0 && st.DecidedBy == RuleOperatorDecision {
 			resolved = max(p.First.At, st.Since)
 		}
-		f.note(max(settled.first().At, p.First.At), resolved, settled.status.String(), s.meaning(p.Word).String(), settled.first(), p.Last)
+		f.note(max(settled.first().At, p.First.At), resolved, settled.status.String(), s.meaning(p.Word).String(), settled.first(), &p.Last)
 	}
 }
 
@@ -77,23 +77,22 @@ func (f *finding) halves(s *summary) {
 		if w.Kind != events.EvidenceWebhook || w.Facts.StatusInData == "" {
 			continue
 		}
-		typ, data := s.meaning(w.Word), s.meaning(w.Facts.StatusInData)
+		typ, data := s.means[i].status, s.meaning(w.Facts.StatusInData)
 		if typ == data || data == events.StatusUnknown || (!typ.Terminal() && !data.Terminal()) {
 			continue
 		}
 		f.d.Severity = SeverityCritical
-		f.note(w.First.At, resolvedBy(s.poll, w.First.At), typ.String(), data.String(), w.First)
+		f.note(w.First.At, resolvedBy(s.poll, w.First.At), typ.String(), data.String(), &w.First)
 	}
 }
 
 // illegalTransition: the provider's answers went down in a way that its
 // documents do not have.
-func (r Rules) illegalTransition(s *summary, st events.State) (f finding) {
+func (r *Rules) illegalTransition(s *summary, st *events.State) (f finding) {
 	f.d = events.Discrepancy{Type: events.IllegalTransition, Severity: SeverityWarning}
 	for i := range s.rows {
-		hi := &s.rows[i]
-		up, known := s.known(hi)
-		if !known || up.Rank() == 0 || terminal(s.kind, up) {
+		hi, up := &s.rows[i], s.means[i].status
+		if !s.means[i].known || up.Rank() == 0 || terminal(s.kind, up) {
 			continue
 		}
 		began := hi.First.At
@@ -101,14 +100,13 @@ func (r Rules) illegalTransition(s *summary, st events.State) (f finding) {
 			began += r.margin()
 		}
 		for j := range s.rows {
-			lo := &s.rows[j]
-			down, known := s.known(lo)
-			if !known || lo.Kind != events.EvidencePoll || down.Rank() == 0 || down.Rank() >= up.Rank() ||
-				lo.Last.At <= began || s.vocab.Legal(hi.Word, lo.Word) {
+			lo, down := &s.rows[j], s.means[j].status
+			if !s.means[j].known || lo.Kind != events.EvidencePoll || down.Rank() == 0 || down.Rank() >= up.Rank() ||
+				lo.Last.At <= began || s.lane.vocabulary.Legal(hi.Word, lo.Word) {
 				continue
 			}
 			f.note(max(hi.First.At, lo.First.At), s.recovered(st, up, lo.Last.At), "not "+down.String()+" after "+up.String(),
-				lo.Word+" after "+hi.Word, hi.First, lo.Last)
+				lo.Word+" after "+hi.Word, &hi.First, &lo.Last)
 		}
 	}
 	return f
@@ -116,7 +114,7 @@ func (r Rules) illegalTransition(s *summary, st events.State) (f finding) {
 
 // recovered is when, after t, the status that is shown now was said, if it is
 // no lower than up; 0 when not.
-func (s *summary) recovered(st events.State, up events.Status, t events.Millis) events.Millis {
+func (s *summary) recovered(st *events.State, up events.Status, t events.Millis) events.Millis {
 	if st.Status.Rank() < up.Rank() {
 		return 0
 	}
@@ -129,7 +127,7 @@ func (s *summary) recovered(st events.State, up events.Status, t events.Millis) 
 
 // unknownStatus: a word that is not in the provider's table, or more words
 // than are kept.
-func unknownStatus(s *summary, st events.State) (f finding) {
+func unknownStatus(s *summary, st *events.State) (f finding) {
 	f.d = events.Discrepancy{Type: events.UnknownStatus, Severity: SeverityInfo}
 	var known *events.Evidence
 	if st.Status != events.StatusUnknown {
@@ -140,10 +138,10 @@ func unknownStatus(s *summary, st events.State) (f finding) {
 		switch e.Kind {
 		case events.EvidenceOverflow:
 			f.d.Severity = SeverityWarning
-			f.note(e.First.At, 0, "as many words as are kept", "more of a "+e.Word, e.First)
+			f.note(e.First.At, 0, "as many words as are kept", "more of a "+e.Word, &e.First)
 		case events.EvidenceWebhook, events.EvidencePoll:
-			if _, listed := s.vocab.Meaning(s.kind, e.Word); !listed && e.Word != "" && (e.Kind == events.EvidenceWebhook || !failure(e.Word)) {
-				f.note(e.First.At, resolvedBy(known, at(e).At), "a word of the provider's table", e.Word, e.First)
+			if !s.means[i].listed && e.Word != "" && (e.Kind == events.EvidenceWebhook || !failure(e.Word)) {
+				f.note(e.First.At, resolvedBy(known, at(e).At), "a word of the provider's table", e.Word, &e.First)
 			}
 		}
 	}
@@ -152,20 +150,19 @@ func unknownStatus(s *summary, st events.State) (f finding) {
 
 // stuck: the provider kept answering one non-terminal word for too long, and
 // nothing else was said meanwhile. A customer may never begin.
-func (r Rules) stuck(s *summary, st events.State) (f finding) {
+func (r *Rules) stuck(s *summary, st *events.State) (f finding) {
 	f.d = events.Discrepancy{Type: events.Stuck, Severity: SeverityWarning}
-	stake(&f.d, st.Facts)
+	stake(&f.d, &st.Facts)
 	limit := ms(r.settings.Stuck)
 	for i := range s.rows {
-		p := &s.rows[i]
-		status, known := s.known(p)
-		if !known || p.Kind != events.EvidencePoll || status.Terminal() || p.Last.At-p.First.At < limit ||
+		p, status := &s.rows[i], s.means[i].status
+		if !s.means[i].known || p.Kind != events.EvidencePoll || status.Terminal() || p.Last.At-p.First.At < limit ||
 			(s.kind == events.Customer && status == events.StatusCreated) {
 			continue
 		}
 		since, moved := s.around(p)
 		if p.Last.At-since >= limit {
-			f.note(since+limit, moved, "a move within "+r.settings.Stuck.String(), p.Word, p.First, p.Last)
+			f.note(since+limit, moved, "a move within "+r.settings.Stuck.String(), p.Word, &p.First, &p.Last)
 		}
 	}
 	return f

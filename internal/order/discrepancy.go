@@ -22,7 +22,7 @@ func (r Rules) Discrepancies(key events.Key, rows []events.Evidence) []events.Di
 	return all
 }
 
-func (r Rules) discrepancies(s *summary, st events.State) []events.Discrepancy {
+func (r *Rules) discrepancies(s *summary, st *events.State) []events.Discrepancy {
 	var out []events.Discrepancy
 	add := func(f finding) {
 		if !f.found {
@@ -64,7 +64,7 @@ type finding struct {
 	found bool
 }
 
-func (f *finding) note(opened, resolved events.Millis, expected, seen string, evidence ...events.Sighting) {
+func (f *finding) note(opened, resolved events.Millis, expected, seen string, evidence ...*events.Sighting) {
 	for _, e := range evidence {
 		f.d.Evidence = append(f.d.Evidence, e.Coordinates())
 	}
@@ -97,7 +97,7 @@ func resolvedBy(row *events.Evidence, t events.Millis) events.Millis {
 }
 
 // stake is the money that an order is about.
-func stake(d *events.Discrepancy, f events.Facts) {
+func stake(d *events.Discrepancy, f *events.Facts) {
 	switch {
 	case f.FiatAmount != "":
 		d.AtStake, d.AtStakeCurrency = f.FiatAmount, f.FiatCurrency
@@ -107,16 +107,15 @@ func stake(d *events.Discrepancy, f events.Facts) {
 }
 
 // missingWebhook: a poll found a terminal status, and no webhook said it in time.
-func (r Rules) missingWebhook(s *summary) (f finding) {
+func (r *Rules) missingWebhook(s *summary) (f finding) {
 	f.d = events.Discrepancy{Type: events.MissingWebhook, Severity: SeverityWarning}
-	if !s.vocab.Webhooks {
+	if !s.lane.vocabulary.Webhooks {
 		return f
 	}
-	none := events.Sighting{}
-	for _, t := range s.terminals() {
+	for _, t := range s.settled {
 		due := t.pollFirst.At + ms(r.settings.MissingWebhook)
 		switch {
-		case t.pollFirst == none, t.webhook != none && t.webhook.At <= due, t.webhook == none && s.lastSeen.At < due:
+		case *t.pollFirst == never, *t.webhook != never && t.webhook.At <= due, *t.webhook == never && s.lastSeen.At < due:
 			continue
 		}
 		f.note(due, t.webhook.At, "a webhook of "+t.status.String(), "only polls", t.pollFirst, t.webhook)
@@ -125,7 +124,7 @@ func (r Rules) missingWebhook(s *summary) (f finding) {
 }
 
 // lateAfterTerminal: a webhook with a non-terminal word came after a terminal one.
-func (r Rules) lateAfterTerminal(s *summary) (f finding) {
+func (r *Rules) lateAfterTerminal(s *summary) (f finding) {
 	f.d = events.Discrepancy{Type: events.LateAfterTerminal, Severity: SeverityInfo}
 	settled, ok := s.settledAt()
 	if !ok {
@@ -133,20 +132,19 @@ func (r Rules) lateAfterTerminal(s *summary) (f finding) {
 	}
 	by := s.terminalPoll()
 	for i := range s.rows {
-		w := &s.rows[i]
-		st, known := s.known(w)
-		if !known || st.Terminal() || w.Kind != events.EvidenceWebhook || w.First.At <= settled.first().At+r.margin() {
+		w, m := &s.rows[i], s.means[i]
+		if !m.known || m.status.Terminal() || w.Kind != events.EvidenceWebhook || w.First.At <= settled.first().At+r.margin() {
 			continue
 		}
-		f.note(w.First.At, resolvedBy(by, w.First.At), "nothing after "+settled.status.String(), st.String(), settled.first(), w.First)
+		f.note(w.First.At, resolvedBy(by, w.First.At), "nothing after "+settled.status.String(), m.status.String(), settled.first(), &w.First)
 	}
 	return f
 }
 
 // settledAt is the terminal status that was said first; ok is false when none was.
 func (s *summary) settledAt() (t *said, ok bool) {
-	for _, o := range s.terminals() {
-		if t == nil || o.first().Compare(t.first()) < 0 {
+	for _, o := range s.settled {
+		if t == nil || compareSightings(o.first(), t.first()) < 0 {
 			t = o
 		}
 	}
@@ -158,7 +156,7 @@ func (s *summary) terminalPoll() *events.Evidence {
 	var row *events.Evidence
 	for i := range s.rows {
 		p := &s.rows[i]
-		if st, known := s.known(p); known && st.Terminal() && p.Kind == events.EvidencePoll {
+		if m := s.means[i]; m.known && m.status.Terminal() && p.Kind == events.EvidencePoll {
 			row = latest(row, p)
 		}
 	}
@@ -168,19 +166,18 @@ func (s *summary) terminalPoll() *events.Evidence {
 // unconfirmed: a webhook named the order, and the provider does not know it.
 func unconfirmed(s *summary) (f finding) {
 	f.d = events.Discrepancy{Type: events.Unconfirmed, Severity: SeverityWarning}
-	i := find(s.rows, events.EvidencePoll, "!"+string(events.OutcomeNotFound))
-	if i < 0 {
+	miss := s.notFound
+	if miss == nil {
 		return f
 	}
-	var hook events.Sighting
+	hook := &never
 	for j := range s.by {
-		hook = earlier(hook, s.by[j].webhook)
+		hook = earlierOf(hook, s.by[j].webhook)
 	}
-	miss := s.rows[i]
-	if hook == (events.Sighting{}) || miss.Last.At < hook.At {
+	if *hook == never || miss.Last.At < hook.At {
 		return f
 	}
-	opened := later(miss.First, hook)
+	opened := laterOf(&miss.First, hook)
 	f.note(opened.At, resolvedBy(s.anyPoll, miss.Last.At), "an answer of the status API", string(events.OutcomeNotFound), hook, opened)
 	return f
 }
@@ -190,7 +187,7 @@ func txHashMismatch(s *summary) (f finding) {
 	f.d = events.Discrepancy{Type: events.TxHashMismatch, Severity: SeverityWarning}
 	var first *events.Evidence
 	for i := range s.rows {
-		if e := &s.rows[i]; e.Facts.TxHash != "" && (first == nil || at(e).Compare(at(first)) < 0) {
+		if e := &s.rows[i]; e.Facts.TxHash != "" && (first == nil || compareSightings(at(e), at(first)) < 0) {
 			first = e
 		}
 	}
@@ -204,7 +201,7 @@ func txHashMismatch(s *summary) (f finding) {
 
 // intentMismatch: what was seen is not what the merchant expects. It ends when
 // an operator settles the dispute, or when the order ends otherwise.
-func intentMismatch(found []unmet, st events.State, typ events.DiscrepancyType) (f finding) {
+func intentMismatch(found []unmet, st *events.State, typ events.DiscrepancyType) (f finding) {
 	f.d = events.Discrepancy{Type: typ, Severity: SeverityCritical}
 	for _, u := range found {
 		if u.kind != typ {
@@ -231,11 +228,11 @@ func duplicateConflict(s *summary) (f finding) {
 	if len(s.intents) < 2 {
 		return f
 	}
-	firsts := make([]events.Sighting, 0, len(s.intents))
+	firsts := make([]*events.Sighting, 0, len(s.intents))
 	for _, i := range s.intents {
-		firsts = append(firsts, i.First)
+		firsts = append(firsts, &i.First)
 	}
-	slices.SortFunc(firsts, events.Sighting.Compare)
+	slices.SortFunc(firsts, compareSightings)
 	f.note(firsts[1].At, 0, "one content of a revision", "several", firsts...)
 	return f
 }
@@ -255,7 +252,7 @@ func futureEvidence(s *summary) (f finding) {
 				resolved = t
 			}
 		}
-		f.note(e.First.At, resolved, "a time not after the log's", "a "+e.Word+" dated ahead", e.First, e.Last)
+		f.note(e.First.At, resolved, "a time not after the log's", "a "+e.Word+" dated ahead", &e.First, &e.Last)
 	}
 	return f
 }

@@ -1,7 +1,6 @@
 package order
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/cockroachdb/apd/v3"
@@ -11,7 +10,7 @@ import (
 
 // fill takes from more what f does not state. An amount and its unit go
 // together: an amount without its currency would be somebody else's money.
-func fill(f, more events.Facts) events.Facts {
+func fill(f, more *events.Facts) {
 	if f.FiatAmount == "" && (f.FiatCurrency == "" || f.FiatCurrency == more.FiatCurrency) && more.FiatAmount != "" {
 		f.FiatAmount, f.FiatCurrency = more.FiatAmount, more.FiatCurrency
 	}
@@ -30,20 +29,21 @@ func fill(f, more events.Facts) events.Facts {
 	if f.ProviderCreatedAt == 0 {
 		f.ProviderCreatedAt = more.ProviderCreatedAt
 	}
-	for _, p := range [...]struct {
-		to   *string
-		from string
-	}{
-		{&f.CryptoNetwork, more.CryptoNetwork}, {&f.Side, more.Side}, {&f.TxHash, more.TxHash},
-		{&f.CustomerID, more.CustomerID}, {&f.MerchantRef, more.MerchantRef}, {&f.CustomerRef, more.CustomerRef},
-		{&f.ExternalID, more.ExternalID}, {&f.StatusInData, more.StatusInData}, {&f.FundsTaken, more.FundsTaken},
-		{&f.KYCLevel, more.KYCLevel}, {&f.DocsUploaded, more.DocsUploaded},
-		{&f.VerificationStatus, more.VerificationStatus}, {&f.WalletStatus, more.WalletStatus},
-		{&f.WalletID, more.WalletID}, {&f.WalletAccounts, more.WalletAccounts},
-	} {
-		or(p.to, p.from)
-	}
-	return f
+	or(&f.CryptoNetwork, more.CryptoNetwork)
+	or(&f.Side, more.Side)
+	or(&f.TxHash, more.TxHash)
+	or(&f.CustomerID, more.CustomerID)
+	or(&f.MerchantRef, more.MerchantRef)
+	or(&f.CustomerRef, more.CustomerRef)
+	or(&f.ExternalID, more.ExternalID)
+	or(&f.StatusInData, more.StatusInData)
+	or(&f.FundsTaken, more.FundsTaken)
+	or(&f.KYCLevel, more.KYCLevel)
+	or(&f.DocsUploaded, more.DocsUploaded)
+	or(&f.VerificationStatus, more.VerificationStatus)
+	or(&f.WalletStatus, more.WalletStatus)
+	or(&f.WalletID, more.WalletID)
+	or(&f.WalletAccounts, more.WalletAccounts)
 }
 
 func or(to *string, from string) {
@@ -52,32 +52,36 @@ func or(to *string, from string) {
 	}
 }
 
-// shown are the facts of the deciding evidence, each missing one taken from
-// the latest poll that has it, then the latest webhook, then the intent.
-func (s *summary) shown(deciding *events.Evidence, withIntent bool) events.Facts {
-	var f events.Facts
+// shown makes f, which is empty, the facts of the deciding evidence, each
+// missing one taken from the latest poll that has it, then the latest webhook,
+// then the intent.
+func (s *summary) shown(f *events.Facts, deciding *events.Evidence, withIntent bool) {
 	if deciding != nil && (deciding.Kind == events.EvidencePoll || deciding.Kind == events.EvidenceWebhook) {
-		f = deciding.Facts
+		*f = deciding.Facts
 	}
 	var stack [16]*events.Evidence
 	for _, kind := range [...]events.EvidenceKind{events.EvidencePoll, events.EvidenceWebhook} {
 		rows := stack[:0]
 		for i := range s.rows {
-			if r := &s.rows[i]; r.Kind == kind && r.Facts != (events.Facts{}) {
+			if r := &s.rows[i]; r.Kind == kind && r != deciding && r.Facts != (events.Facts{}) {
 				rows = append(rows, r)
 			}
 		}
-		slices.SortFunc(rows, func(a, b *events.Evidence) int { return cmp.Or(at(b).Compare(at(a)), a.Compare(*b)) })
+		slices.SortFunc(rows, func(a, b *events.Evidence) int {
+			if c := compareSightings(at(b), at(a)); c != 0 {
+				return c
+			}
+			return compareRows(a, b)
+		})
 		for _, r := range rows {
-			f = fill(f, r.Facts)
+			fill(f, &r.Facts)
 		}
 	}
 	if withIntent {
 		for _, i := range s.intents {
-			f = fill(f, i.Facts)
+			fill(f, &i.Facts)
 		}
 	}
-	return f
 }
 
 // unmet is one expectation that something seen does not meet: since when both
@@ -104,10 +108,10 @@ func (s *summary) findUnmet() (found []unmet, compared bool) {
 	if len(s.intents) == 0 {
 		return nil, false
 	}
-	against := func(row *events.Evidence, seen events.Facts) {
+	against := func(row *events.Evidence, seen *events.Facts) {
 		for _, i := range s.intents {
-			compared = compared || comparable(i.Facts, seen)
-			for _, m := range mismatches(i.Facts, seen) {
+			compared = compared || comparable(&i.Facts, seen)
+			for _, m := range mismatches(&i.Facts, seen) {
 				u := unmet{m, i.First.At, []string{i.First.Coordinates()}}
 				if row != nil {
 					u.at = max(u.at, row.First.At)
@@ -117,22 +121,25 @@ func (s *summary) findUnmet() (found []unmet, compared bool) {
 			}
 		}
 	}
+	var seen events.Facts
 	deciding, _ := s.saidFirst(events.StatusCompleted)
 	if deciding == nil {
-		against(s.poll, s.shown(s.poll, false))
+		s.shown(&seen, s.poll, false)
+		against(s.poll, &seen)
 		return found, compared
 	}
-	against(deciding, s.shown(deciding, false))
+	s.shown(&seen, deciding, false)
+	against(deciding, &seen)
 	for i := range s.rows {
-		if st, known := s.known(&s.rows[i]); known && st == events.StatusCompleted && &s.rows[i] != deciding {
-			against(&s.rows[i], s.rows[i].Facts)
+		if m := s.means[i]; m.known && m.status == events.StatusCompleted && &s.rows[i] != deciding {
+			against(&s.rows[i], &s.rows[i].Facts)
 		}
 	}
 	return found, compared
 }
 
 // comparable reports whether an amount is stated on both sides.
-func comparable(want, seen events.Facts) bool {
+func comparable(want, seen *events.Facts) bool {
 	return (want.FiatAmount != "" && seen.FiatAmount != "") ||
 		((want.CryptoAmount != "" || want.CryptoReceiveMin != "") && seen.CryptoAmount != "")
 }
@@ -148,7 +155,7 @@ type mismatch struct {
 // mismatches compares only what the intent states with what was seen: a field
 // that either leaves out says nothing. Amounts compare as decimals, units
 // exactly.
-func mismatches(want, seen events.Facts) []mismatch {
+func mismatches(want, seen *events.Facts) []mismatch {
 	var out []mismatch
 	out = append(out, amountMismatch(want.FiatAmount, want.FiatCurrency, seen.FiatAmount, seen.FiatCurrency)...)
 	out = append(out, amountMismatch(want.CryptoAmount, want.CryptoAsset, seen.CryptoAmount, seen.CryptoAsset)...)
@@ -162,7 +169,7 @@ func mismatches(want, seen events.Facts) []mismatch {
 // otherMoney: the right amount on the wrong chain, or a sale instead of a
 // purchase. The whole of it is at stake. Networks have one name each, which
 // people spell in capitals or not.
-func otherMoney(want, seen events.Facts) (out []mismatch) {
+func otherMoney(want, seen *events.Facts) (out []mismatch) {
 	if want.CryptoNetwork != "" && seen.CryptoNetwork != "" && !equalFold(want.CryptoNetwork, seen.CryptoNetwork) {
 		amount, unit := seen.CryptoAmount, seen.CryptoAsset
 		if amount == "" {

@@ -59,10 +59,10 @@ func mergeEqual(rows []events.Evidence) []events.Evidence {
 // mergeRow joins two rows of one key: the earliest first, the latest last, and
 // of polls the facts at the latest.
 func mergeRow(a, b events.Evidence) events.Evidence {
-	if b.First.Compare(a.First) < 0 {
+	if compareSightings(&b.First, &a.First) < 0 {
 		a.First = b.First
 	}
-	c := compareLast(b.Last, a.Last)
+	c := compareLast(&b.Last, &a.Last)
 	// One sighting, or one digest, with two sets of facts cannot come from one
 	// log; the digest keeps the choice independent of order all the same.
 	if c > 0 || (c == 0 && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest()) {
@@ -74,17 +74,20 @@ func mergeRow(a, b events.Evidence) events.Evidence {
 // compareLast orders latest sightings. Of two copies of one event (equal time
 // and id) the one with the smaller coordinates counts, as it does for first
 // sightings: a record that was written twice must not change a state.
-func compareLast(a, b events.Sighting) int {
-	if c := cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.EventID, b.EventID)); c != 0 {
+func compareLast(a, b *events.Sighting) int {
+	if a.At != b.At {
+		return cmp.Compare(a.At, b.At)
+	}
+	if c := strings.Compare(string(a.EventID), string(b.EventID)); c != 0 {
 		return c
 	}
-	return b.Compare(a)
+	return b.Compare(*a)
 }
 
 // latestOf is the greater by compareLast; the zero sighting is none.
 func latestOf(a, b events.Sighting) events.Sighting {
 	none := events.Sighting{}
-	if a == none || (b != none && compareLast(b, a) > 0) {
+	if a == none || (b != none && compareLast(&b, &a) > 0) {
 		return b
 	}
 	return a
@@ -222,23 +225,9 @@ func insert(rows []events.Evidence, r events.Evidence) []events.Evidence {
 	return slices.Insert(rows, i, r)
 }
 
-func find(rows []events.Evidence, kind events.EvidenceKind, word string) int {
-	return slices.IndexFunc(rows, func(r events.Evidence) bool {
-		return r.Kind == kind && strings.Compare(r.Word, word) == 0
-	})
-}
-
 // earlier is the smaller sighting; the zero sighting is none.
 func earlier(a, b events.Sighting) events.Sighting {
 	if a == (events.Sighting{}) || (b != (events.Sighting{}) && b.Compare(a) < 0) {
-		return b
-	}
-	return a
-}
-
-// later is the greater sighting; the zero sighting is none.
-func later(a, b events.Sighting) events.Sighting {
-	if b.Compare(a) > 0 {
 		return b
 	}
 	return a

@@ -41,6 +41,9 @@ func genRows() *rapid.Generator[[]events.Evidence] {
 		default:
 			e.Word, e.Last = rapid.SampledFrom([]string{"webhook", "poll"}).Draw(t, "source"), e.First
 		}
+		if e.Kind <= events.EvidencePoll {
+			e.Listed = rapid.Bool().Draw(t, "listed")
+		}
 		return e
 	})
 	return rapid.Custom(func(t *rapid.T) []events.Evidence {

@@ -49,8 +49,14 @@ const viewVersion = 3
 // Rules know no provider. Rules are read-only after NewRules and may be shared.
 type Rules struct {
 	settings Settings
-	lanes    map[events.Lane]laneRules
+	lanes    map[account]*laneRules
 	version  string
+}
+
+// account is a lane in two parts: a key has it without building the lane's name.
+type account struct {
+	provider events.Provider
+	account  events.Account
 }
 
 type laneRules struct {
@@ -58,9 +64,33 @@ type laneRules struct {
 	version    string
 }
 
+// noLane is the table of a lane that is not configured.
+var noLane laneRules
+
+// lane gives the rules of key's lane; those of no word where it is not
+// configured.
+func (r *Rules) lane(key *events.Key) *laneRules {
+	if lr := r.lanes[account{key.Provider, key.Account}]; lr != nil {
+		return lr
+	}
+	return &noLane
+}
+
+func (r *Rules) laneOf(l events.Lane) (*laneRules, bool) {
+	p, a := l.Split()
+	lr, ok := r.lanes[account{p, a}]
+	return lr, ok
+}
+
+// meaning is what a raw word means, UNKNOWN if the table does not have it.
+func (l *laneRules) meaning(kind events.SubjectKind, word string) (st events.Status, listed bool) {
+	w, listed := l.vocabulary.Meaning(kind, word)
+	return w.Status, listed
+}
+
 // NewRules compiles settings and the vocabulary of every configured lane.
 func NewRules(s Settings, lanes map[events.Lane]events.Vocabulary) (Rules, error) {
-	r := Rules{settings: s, lanes: make(map[events.Lane]laneRules, len(lanes))}
+	r := Rules{settings: s, lanes: make(map[account]*laneRules, len(lanes))}
 	base, err := json.Marshal(struct {
 		V int
 		S Settings
@@ -76,7 +106,8 @@ func NewRules(s Settings, lanes map[events.Lane]events.Vocabulary) (Rules, error
 			return Rules{}, fmt.Errorf("rules: lane %s: %w", lane, err)
 		}
 		version := events.Digest("rules", string(base), string(text))
-		r.lanes[lane] = laneRules{v, version}
+		p, a := lane.Split()
+		r.lanes[account{p, a}] = &laneRules{v, version}
 		all = append(all, string(lane)+"="+version)
 	}
 	slices.Sort(all)
@@ -90,7 +121,7 @@ func (r Rules) Version() string { return r.version }
 // LaneVersion identifies the rules for one lane; it stands in each state.
 // Adding an account does not change the version of another's.
 func (r Rules) LaneVersion(l events.Lane) string {
-	if lr, ok := r.lanes[l]; ok {
+	if lr, ok := r.laneOf(l); ok {
 		return lr.version
 	}
 	return r.version
@@ -99,13 +130,18 @@ func (r Rules) LaneVersion(l events.Lane) string {
 // Configured reports whether the rules know a lane. A state of one that they do
 // not know must not be viewed: every word of it would be unknown.
 func (r Rules) Configured(l events.Lane) bool {
-	_, ok := r.lanes[l]
+	_, ok := r.laneOf(l)
 	return ok
 }
 
 // Vocabulary is the table of a lane; the zero Vocabulary, to which every word
 // is unknown, for a lane that is not configured.
-func (r Rules) Vocabulary(l events.Lane) events.Vocabulary { return r.lanes[l].vocabulary }
+func (r Rules) Vocabulary(l events.Lane) events.Vocabulary {
+	if lr, ok := r.laneOf(l); ok {
+		return lr.vocabulary
+	}
+	return events.Vocabulary{}
+}
 
 // Settings are the times that the rules were made with.
 func (r Rules) Settings() Settings { return r.settings }

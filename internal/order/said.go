@@ -7,46 +7,68 @@ import (
 )
 
 // said is what the evidence says of one normalised status, over all its words.
+// The sightings point into the rows, or to never.
 type said struct {
 	status events.Status
 	// webhook is the earliest webhook sighting; pollFirst and pollLast those of
-	// polls. Zero where there is none.
-	webhook, pollFirst, pollLast events.Sighting
+	// polls.
+	webhook, pollFirst, pollLast *events.Sighting
 	// lastWebhook is the latest first sighting of a webhook meaning.
-	lastWebhook events.Sighting
+	lastWebhook *events.Sighting
 }
 
+// never is the sighting of what was not said. Nobody writes it.
+var never events.Sighting
+
 // first is the earliest sighting from any source.
-func (s said) first() events.Sighting { return earlier(s.webhook, s.pollFirst) }
+func (s *said) first() *events.Sighting { return earlierOf(s.webhook, s.pollFirst) }
 
 // last is the latest sighting from any source. Of a webhook only first
 // sightings count: a replayed delivery proves nothing new.
-func (s said) last() events.Sighting { return later(s.lastWebhook, s.pollLast) }
+func (s *said) last() *events.Sighting { return laterOf(s.lastWebhook, s.pollLast) }
 
-func (s said) seen() bool { return s.first() != (events.Sighting{}) }
+func (s *said) seen() bool { return *s.first() != never }
 
-// digest of the evidence, gathered once a view.
+// meaning is what the word of a webhook or poll row says.
+type meaning struct {
+	status events.Status
+	known  bool // it means something to us, and is no failure
+	listed bool // it is in the provider's table
+}
+
+// terminalStatuses is how many statuses settle an order.
+const terminalStatuses = 5
+
+// summary is the evidence, read once a view. It keeps pointers into rows and
+// into itself: it is never copied.
 type summary struct {
 	rows  []events.Evidence
-	vocab events.Vocabulary
+	lane  *laneRules
 	kind  events.SubjectKind
+	means []meaning // of each row
 
 	by        [len(allStatuses)]said
+	terms     [terminalStatuses]*said
+	settled   []*said          // the terminal statuses that were said, in rank order: a part of terms
 	poll      *events.Evidence // latest poll whose word has a known meaning
 	anyPoll   *events.Evidence // latest successful poll, known word or not
 	failed    *events.Evidence // latest failed poll
-	gaveUp    events.Sighting
+	notFound  *events.Evidence // the poll that the provider does not know the subject
+	gaveUp    *events.Sighting
 	forgotten *events.Evidence
-	decision  *events.Evidence // latest repeated
-	dropped   events.Sighting  // latest poll with a word that is not kept
-	intents   []*events.Evidence
-	firstSeen events.Sighting
-	lastSeen  events.Sighting
+	decision  *events.Evidence   // latest repeated
+	dropped   *events.Sighting   // latest poll with a word that is not kept
+	intents   []*events.Evidence // at most maxMeanings
+	firstSeen *events.Sighting
+	lastSeen  *events.Sighting
 
 	compared struct { // what findUnmet says
 		done, any bool
 		found     []unmet
 	}
+	// Memory of means and intents, used again by the next reading.
+	meansOf   [16]meaning
+	intentsOf [maxMeanings]*events.Evidence
 }
 
 var allStatuses = [...]events.Status{
@@ -55,27 +77,40 @@ var allStatuses = [...]events.Status{
 	events.StatusRefunded,
 }
 
-const gaveUpWord = "!" + string(events.OutcomeGaveUp)
+const (
+	gaveUpWord   = "!" + string(events.OutcomeGaveUp)
+	notFoundWord = "!" + string(events.OutcomeNotFound)
+)
 
 func failure(word string) bool { return strings.HasPrefix(word, "!") }
 
-// summarise reads the rows once. It keeps pointers into rows.
-func summarise(rows []events.Evidence, vocab events.Vocabulary, kind events.SubjectKind) *summary {
-	s := &summary{rows: rows, vocab: vocab, kind: kind}
+// nothing is the summary of no evidence.
+var nothing = func() (s summary) {
 	for i := range s.by {
-		s.by[i].status = allStatuses[i]
+		s.by[i] = said{allStatuses[i], &never, &never, &never, &never}
 	}
+	s.gaveUp, s.dropped, s.firstSeen, s.lastSeen = &never, &never, &never, &never
+	return s
+}()
+
+// read summarises the rows.
+func (s *summary) read(rows []events.Evidence, lane *laneRules, kind events.SubjectKind) {
+	*s = nothing
+	s.rows, s.lane, s.kind = rows, lane, kind
+	s.means, s.intents = s.meansOf[:0], s.intentsOf[:0]
 	for i := range rows {
 		r := &rows[i]
-		s.firstSeen = earlier(s.firstSeen, r.First)
-		s.lastSeen = later(later(s.lastSeen, r.First), r.Last)
+		m := s.meaningOf(r)
+		s.means = append(s.means, m)
+		s.firstSeen = earlierOf(s.firstSeen, &r.First)
+		s.lastSeen = laterOf(laterOf(s.lastSeen, &r.First), &r.Last)
 		switch r.Kind {
 		case events.EvidenceWebhook, events.EvidenceWebhookMore:
-			b := &s.by[s.meaning(r.Word)]
-			b.webhook = earlier(b.webhook, r.First)
-			b.lastWebhook = later(b.lastWebhook, r.First)
+			b := &s.by[m.status]
+			b.webhook = earlierOf(b.webhook, &r.First)
+			b.lastWebhook = laterOf(b.lastWebhook, &r.First)
 		case events.EvidencePoll:
-			s.addPoll(r)
+			s.addPoll(r, m)
 		case events.EvidenceIntent:
 			s.intents = append(s.intents, r)
 		case events.EvidenceDecision:
@@ -86,53 +121,66 @@ func summarise(rows []events.Evidence, vocab events.Vocabulary, kind events.Subj
 			s.forgotten = r
 		case events.EvidenceOverflow:
 			if r.Word == sourcePoll {
-				s.dropped = r.Last
+				s.dropped = &r.Last
 			}
 		}
 	}
-	return s
+	n := 0
+	for i := range s.by {
+		if s.by[i].status.Terminal() && s.by[i].seen() {
+			s.terms[n] = &s.by[i]
+			n++
+		}
+	}
+	s.settled = s.terms[:n]
 }
 
-func (s *summary) addPoll(r *events.Evidence) {
+// meaningOf looks a row's word up, once a reading.
+func (s *summary) meaningOf(r *events.Evidence) meaning {
+	switch r.Kind {
+	case events.EvidenceWebhook, events.EvidenceWebhookMore, events.EvidencePoll:
+	default:
+		return meaning{}
+	}
+	if r.Kind == events.EvidencePoll && failure(r.Word) {
+		return meaning{}
+	}
+	st, listed := s.lane.meaning(s.kind, r.Word)
+	return meaning{status: st, known: st != events.StatusUnknown && r.Kind != events.EvidenceWebhookMore, listed: listed}
+}
+
+func (s *summary) addPoll(r *events.Evidence, m meaning) {
 	switch {
 	case r.Word == gaveUpWord:
-		s.gaveUp = later(s.gaveUp, r.Last)
+		s.gaveUp = laterOf(s.gaveUp, &r.Last)
 		return
 	case failure(r.Word):
 		s.failed = latest(s.failed, r)
+		if r.Word == notFoundWord && s.notFound == nil {
+			s.notFound = r
+		}
 		return
 	}
 	s.anyPoll = latest(s.anyPoll, r)
-	st := s.meaning(r.Word)
-	b := &s.by[st]
-	b.pollFirst = earlier(b.pollFirst, r.First)
-	b.pollLast = later(b.pollLast, r.Last)
-	if st != events.StatusUnknown {
+	b := &s.by[m.status]
+	b.pollFirst = earlierOf(b.pollFirst, &r.First)
+	b.pollLast = laterOf(b.pollLast, &r.Last)
+	if m.known {
 		s.poll = latest(s.poll, r)
 	}
 }
 
 func latest(a, b *events.Evidence) *events.Evidence {
-	if a == nil || b.Last.Compare(a.Last) > 0 {
+	if a == nil || compareSightings(&b.Last, &a.Last) > 0 {
 		return b
 	}
 	return a
 }
 
+// meaning is what any word of the provider means, a row's or another.
 func (s *summary) meaning(word string) events.Status {
-	w, _ := s.vocab.Meaning(s.kind, word)
-	return w.Status
-}
-
-// terminals lists the terminal statuses that were seen, in rank order.
-func (s *summary) terminals() []*said {
-	var out []*said
-	for i := range s.by {
-		if s.by[i].status.Terminal() && s.by[i].seen() {
-			out = append(out, &s.by[i])
-		}
-	}
-	return out
+	st, _ := s.lane.meaning(s.kind, word)
+	return st
 }
 
 // denials are the polls that answered a known, non-terminal word after t.
@@ -143,55 +191,51 @@ func (s *summary) denials(t events.Millis) []*events.Evidence {
 		if r.Kind != events.EvidencePoll || r.Last.At <= t {
 			continue
 		}
-		if st, known := s.known(r); known && !st.Terminal() {
+		if s.means[i].known && !s.means[i].status.Terminal() {
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-// known is what the word of a webhook or poll means; false for a failure and
-// for a word that means nothing to us.
-func (s *summary) known(r *events.Evidence) (events.Status, bool) {
-	if (r.Kind != events.EvidencePoll && r.Kind != events.EvidenceWebhook) || (r.Kind == events.EvidencePoll && failure(r.Word)) {
-		return events.StatusUnknown, false
-	}
-	st := s.meaning(r.Word)
-	return st, st != events.StatusUnknown
-}
-
 // row is the evidence that stands for a status: the latest that said it.
 // source is "poll" or "webhook"; nil when the status was never seen.
 func (s *summary) row(st events.Status) (best *events.Evidence, source string) {
-	return s.best(st, func(r, than *events.Evidence) bool { return at(r).Compare(at(than)) > 0 })
+	for i := range s.rows {
+		r := &s.rows[i]
+		if s.means[i].known && s.means[i].status == st && (best == nil || compareSightings(at(r), at(best)) > 0) {
+			best = r
+		}
+	}
+	return best, sourceOf(best)
 }
 
 // saidFirst is the evidence that first said a status: it is what settled the
 // order, whoever repeated it later. source is "poll" or "webhook".
 func (s *summary) saidFirst(st events.Status) (best *events.Evidence, source string) {
-	return s.best(st, func(r, than *events.Evidence) bool { return r.First.Compare(than.First) < 0 })
-}
-
-func (s *summary) best(st events.Status, better func(r, than *events.Evidence) bool) (best *events.Evidence, source string) {
 	for i := range s.rows {
 		r := &s.rows[i]
-		if got, known := s.known(r); known && got == st && (best == nil || better(r, best)) {
+		if s.means[i].known && s.means[i].status == st && (best == nil || compareSightings(&r.First, &best.First) < 0) {
 			best = r
 		}
 	}
+	return best, sourceOf(best)
+}
+
+func sourceOf(r *events.Evidence) string {
 	switch {
-	case best == nil:
-		return nil, ""
-	case best.Kind == events.EvidencePoll:
-		return best, sourcePoll
+	case r == nil:
+		return ""
+	case r.Kind == events.EvidencePoll:
+		return sourcePoll
 	}
-	return best, sourceWebhook
+	return sourceWebhook
 }
 
 // at is when a row was last said: a poll's last, a webhook's first.
-func at(r *events.Evidence) events.Sighting {
+func at(r *events.Evidence) *events.Sighting {
 	if r.Kind == events.EvidencePoll {
-		return r.Last
+		return &r.Last
 	}
-	return r.First
+	return &r.First
 }

@@ -11,28 +11,42 @@ import (
 // has no such call, the subject is forgotten, or its settlement is confirmed.
 // It is a pure function of the state.
 func (r Rules) Schedule(st events.State) (task events.CheckTask, ok bool) {
-	v := r.Vocabulary(st.Key.Lane())
-	pollable := v.PollOrders
-	if st.Key.Kind == events.Customer {
-		pollable = v.PollCustomers
+	var in Reading
+	if !r.pollable(&st.Key) || st.DecidedBy == RuleForgotten {
+		return events.CheckTask{}, false
 	}
-	if !pollable || st.DecidedBy == RuleForgotten {
+	in.rules, in.key = &r, st.Key
+	in.s.read(st.Evidence, r.lane(&st.Key), st.Key.Kind)
+	return in.Schedule(&st)
+}
+
+// Schedule is Rules.Schedule of a state of the evidence that was read.
+func (in *Reading) Schedule(st *events.State) (task events.CheckTask, ok bool) {
+	r := in.rules
+	if !r.pollable(&st.Key) || st.DecidedBy == RuleForgotten {
 		return events.CheckTask{}, false
 	}
 	task = events.CheckTask{
 		Key: st.Key, Known: true, Status: st.Status, Since: st.Since,
 		ExpectedAmount: st.Expected.CryptoAmount, ExpectedCurrency: st.Expected.CryptoAsset,
 	}
-	s := summarise(st.Evidence, v, st.Key.Kind)
 	if st.Terminal || st.DecidedBy == RuleOperatorDecision {
-		return r.confirmation(s, st, task)
+		return r.confirmation(&in.s, st, task)
 	}
-	return r.openCheck(s, st, task)
+	return r.openCheck(&in.s, st, task)
+}
+
+// pollable reports whether the provider can be asked about key.
+func (r *Rules) pollable(key *events.Key) bool {
+	if key.Kind == events.Customer {
+		return r.lane(key).vocabulary.PollCustomers
+	}
+	return r.lane(key).vocabulary.PollOrders
 }
 
 // confirmation schedules the trailing checks of a settled order: each offset
 // is done once a successful poll started at or after it.
-func (r Rules) confirmation(s *summary, st events.State, task events.CheckTask) (events.CheckTask, bool) {
+func (r *Rules) confirmation(s *summary, st *events.State, task events.CheckTask) (events.CheckTask, bool) {
 	offsets := r.settings.ConfirmationsOther
 	if st.Status == events.StatusCompleted {
 		offsets = r.settings.ConfirmationsCompleted
@@ -59,7 +73,7 @@ func (r Rules) confirmation(s *summary, st events.State, task events.CheckTask) 
 }
 
 // openCheck schedules the next check of an order that has not settled.
-func (r Rules) openCheck(s *summary, st events.State, task events.CheckTask) (events.CheckTask, bool) {
+func (r *Rules) openCheck(s *summary, st *events.State, task events.CheckTask) (events.CheckTask, bool) {
 	task.Cause = events.CauseSchedule
 	asked := s.lastAsked()
 	if asked == 0 {
@@ -76,7 +90,7 @@ func (r Rules) openCheck(s *summary, st events.State, task events.CheckTask) (ev
 		task.GiveUp, task.DueAt = true, asked
 		return task, true
 	}
-	task.DueAt = asked + jitter(st.Key, r.interval(still))
+	task.DueAt = asked + jitter(&st.Key, r.interval(still))
 	if retry, failing := r.retryAt(s); failing && retry > task.DueAt {
 		task.DueAt = retry
 	}
@@ -85,7 +99,7 @@ func (r Rules) openCheck(s *summary, st events.State, task events.CheckTask) (ev
 
 // movedAt is when the order last moved, as far as is known: it came to its
 // status, was first heard of, or a webhook said something new about it.
-func (s *summary) movedAt(st events.State) events.Millis {
+func (s *summary) movedAt(st *events.State) events.Millis {
 	t := max(st.Since, st.FirstSeenAt)
 	for i := range s.by {
 		t = max(t, s.by[i].lastWebhook.At)
@@ -103,24 +117,24 @@ func (s *summary) lastAsked() events.Millis {
 }
 
 // answered is the latest poll that got an answer, whatever its word.
-func (s *summary) answered() events.Sighting {
+func (s *summary) answered() *events.Sighting {
 	if s.anyPoll == nil {
 		return s.dropped
 	}
-	return later(s.dropped, s.anyPoll.Last)
+	return laterOf(s.dropped, &s.anyPoll.Last)
 }
 
 // interval grows with the time the order has stood still, an eighth of it,
 // between the configured bounds.
-func (r Rules) interval(still events.Millis) events.Millis {
+func (r *Rules) interval(still events.Millis) events.Millis {
 	return min(max(still/8, ms(r.settings.MinInterval)), ms(r.settings.MaxInterval))
 }
 
 // retryAt is when to ask again after failures: they are evidence, so that the
 // back-off survives a restart. failing is false when the latest poll succeeded.
-func (r Rules) retryAt(s *summary) (at events.Millis, failing bool) {
+func (r *Rules) retryAt(s *summary) (at events.Millis, failing bool) {
 	answered := s.answered()
-	if s.failed == nil || answered.Compare(s.failed.Last) > 0 {
+	if s.failed == nil || compareSightings(answered, &s.failed.Last) > 0 {
 		return 0, false
 	}
 	began := max(s.failed.First.At, answered.At)
@@ -131,14 +145,28 @@ func (r Rules) retryAt(s *summary) (at events.Millis, failing bool) {
 
 // jitter spreads keys deterministically over the last tenth of an interval, so
 // that orders of one minute are not asked about in one second for ever.
-func jitter(key events.Key, d events.Millis) events.Millis {
+func jitter(key *events.Key, d events.Millis) events.Millis {
 	if d < 20 {
 		return d
 	}
-	var h uint64 = 1469598103934665603
-	for _, c := range []byte(key.String()) {
-		h = (h ^ uint64(c)) * 1099511628211
+	var h fnv = 1469598103934665603
+	h.text(string(key.Provider))
+	h.text("/")
+	h.text(string(key.Account))
+	if key.Kind == events.Customer {
+		h.text("/customer")
 	}
+	h.text("/")
+	h.text(key.ID)
 	spread := uint64(d / 10)
-	return d - events.Millis(h%(spread+1))
+	return d - events.Millis(uint64(h)%(spread+1))
+}
+
+// fnv is FNV-1a of the key's text, piece by piece.
+type fnv uint64
+
+func (h *fnv) text(s string) {
+	for i := range len(s) {
+		*h = (*h ^ fnv(s[i])) * 1099511628211
+	}
 }

@@ -56,16 +56,48 @@ func (r Rules) View(key events.Key, rows []events.Evidence) events.State {
 }
 
 // Assess is View and Discrepancies in one reading of the evidence.
-func (r Rules) Assess(key events.Key, rows []events.Evidence) (events.State, []events.Discrepancy) {
-	s := summarise(rows, r.Vocabulary(key.Lane()), key.Kind)
-	st := events.State{
-		Key: key, RulesVersion: r.LaneVersion(key.Lane()), Evidence: rows,
-		FirstSeenAt: s.firstSeen.At, LastSeenAt: s.lastSeen.At,
+func (r Rules) Assess(key events.Key, rows []events.Evidence) (st events.State, all []events.Discrepancy) {
+	var in Reading
+	r.Read(&in, key, rows)
+	all = in.Assess(&st)
+	return st, all
+}
+
+// Reading is the evidence of one subject, read once for all that is asked of
+// it. One Reading can be used for many subjects, one after the other; it must
+// not be copied, and the rows must not change while it is in use.
+type Reading struct {
+	rules *Rules
+	key   events.Key
+	s     summary
+	d     decision
+}
+
+// Read reads the evidence of key, in the normal form that Join gives, and
+// decides. What in held before is gone.
+func (r *Rules) Read(in *Reading, key events.Key, rows []events.Evidence) {
+	in.rules, in.key = r, key
+	in.s.read(rows, r.lane(&in.key), key.Kind)
+	in.d = r.decide(&in.s)
+}
+
+// Announced is what a transition would announce, and the rule that decided.
+func (in *Reading) Announced() (st events.Status, settled bool, rule string) {
+	return in.d.status, in.d.rule == RuleForgotten || terminal(in.key.Kind, in.d.status), in.d.rule
+}
+
+// Assess makes st the view of the evidence, which it keeps, and returns its
+// discrepancies.
+func (in *Reading) Assess(st *events.State) []events.Discrepancy {
+	s, d := &in.s, &in.d
+	*st = events.State{
+		Key: in.key, Evidence: s.rows, FirstSeenAt: s.firstSeen.At, LastSeenAt: s.lastSeen.At,
+		Status: d.status, DecidedBy: d.rule, DecidedSource: d.source, Since: d.since,
 	}
-	d := r.decide(s)
-	st.Status, st.DecidedBy, st.DecidedSource = d.status, d.rule, d.source
-	st.Terminal = d.rule == RuleForgotten || terminal(key.Kind, d.status)
-	st.Since = d.since
+	if st.RulesVersion = s.lane.version; s.lane == &noLane {
+		st.RulesVersion = in.rules.version
+	}
+	_, st.Terminal, _ = in.Announced()
 	if d.since == 0 {
 		st.Since = s.since(d.status)
 	}
@@ -73,21 +105,21 @@ func (r Rules) Assess(key events.Key, rows []events.Evidence) (events.State, []e
 		st.StatusRaw = d.row.Word
 	}
 	if d.rule == RuleForgotten {
-		return st, nil
+		return nil
 	}
 	if len(s.intents) > 0 {
 		st.Expected = s.intents[0].Facts
 	}
-	st.Facts = s.shown(d.row, true)
+	s.shown(&st.Facts, d.row, true)
 	st.StaleSince = s.stale(st.Terminal)
-	all := r.discrepancies(s, st)
-	for _, dis := range all {
-		if dis.ResolvedAt == 0 {
-			st.Open = append(st.Open, string(dis.Type))
+	all := in.rules.discrepancies(s, st)
+	for i := range all {
+		if all[i].ResolvedAt == 0 {
+			st.Open = append(st.Open, string(all[i].Type))
 		}
 	}
 	slices.Sort(st.Open)
-	return st, all
+	return all
 }
 
 // terminal reports whether a status settles its subject. A customer's
@@ -100,14 +132,14 @@ func terminal(kind events.SubjectKind, st events.Status) bool {
 }
 
 // decide runs the rules in the order of the design.
-func (r Rules) decide(s *summary) decision {
+func (r *Rules) decide(s *summary) decision {
 	if s.forgotten != nil {
 		return decision{status: events.StatusUnknown, rule: RuleForgotten, since: s.forgotten.First.At}
 	}
 	if s.kind == events.Customer {
 		return s.customer()
 	}
-	terms := s.terminals()
+	terms := s.settled
 	switch {
 	case len(terms) == 0:
 		return r.open(s)
@@ -127,7 +159,7 @@ func (r Rules) decide(s *summary) decision {
 
 // settled decides between the terminal words that were said, and what speaks
 // against them.
-func (r Rules) settled(s *summary, terms []*said) decision {
+func (r *Rules) settled(s *summary, terms []*said) decision {
 	win, rule := terms[0], RuleTerminal
 	since := win.first().At
 	if len(terms) > 1 {
@@ -171,9 +203,9 @@ func disputed(rule string, since events.Millis, terms []*said) decision {
 
 // outlasts is the terminal status whose latest poll is later than every
 // sighting of every other by the confirmation time; nil when none is.
-func (r Rules) outlasts(terms []*said) *said {
+func (r *Rules) outlasts(terms []*said) *said {
 	for _, t := range terms {
-		wins := t.pollLast != (events.Sighting{})
+		wins := *t.pollLast != never
 		for _, o := range terms {
 			if o != t && t.pollLast.At <= o.last().At+ms(r.settings.Confirm) {
 				wins = false
@@ -201,7 +233,7 @@ func secondFirst(terms []*said) events.Millis {
 func (s *summary) amounts(d decision) decision {
 	found, compared := s.unmet()
 	if len(found) == 0 {
-		if s.vocab.AmountUnsigned && !compared {
+		if s.lane.vocabulary.AmountUnsigned && !compared {
 			d.rule = RuleAmountUnverified
 		}
 		return d
@@ -245,91 +277,112 @@ func (s *summary) operator(d decision) decision {
 	return decision{status: st, rule: RuleOperatorDecision, row: s.decision, source: sourceDecision, since: at}
 }
 
-// candidate is one status that may be the present one of an open order.
+// candidate is one status that may be the present one of an open order. row is
+// nil for none.
 type candidate struct {
-	decision
-	seen events.Sighting
+	status events.Status
+	rule   string
+	source string
+	row    *events.Evidence
+	seen   *events.Sighting
 }
 
 // compareRank prefers the higher rank, then the later sighting, then the name.
-func compareRank(a, b candidate) int {
-	return cmp.Or(cmp.Compare(a.status.Rank(), b.status.Rank()), a.seen.Compare(b.seen), cmp.Compare(b.status.String(), a.status.String()))
+func compareRank(a, b *candidate) int {
+	if c := cmp.Compare(a.status.Rank(), b.status.Rank()); c != 0 {
+		return c
+	}
+	if c := compareSightings(a.seen, b.seen); c != 0 {
+		return c
+	}
+	return cmp.Compare(b.status.String(), a.status.String())
+}
+
+// compareLatest prefers the later sighting, then as compareRank does.
+func compareLatest(a, b *candidate) int {
+	if c := compareSightings(a.seen, b.seen); c != 0 {
+		return c
+	}
+	return compareRank(a, b)
+}
+
+// beat makes c the better of both; the first of equals stays.
+func (c *candidate) beat(o candidate, compare func(a, b *candidate) int) {
+	if c.row == nil || compare(&o, c) > 0 {
+		*c = o
+	}
 }
 
 // open decides among non-terminal words: the provider's latest answer, what
 // webhooks said after it was asked, and the intent.
-func (r Rules) open(s *summary) decision {
-	var all []candidate
+func (r *Rules) open(s *summary) decision {
+	var best candidate
 	rule, after := RuleWebhook, events.Millis(math.MinInt64)
 	if s.poll != nil {
 		rule, after = RuleWebhookAfterPoll, s.poll.Last.At-r.margin()
-		all = append(all, candidate{decision{status: s.meaning(s.poll.Word), rule: RuleLatestPoll, row: s.poll, source: sourcePoll}, s.poll.Last})
+		best = candidate{s.meaning(s.poll.Word), RuleLatestPoll, sourcePoll, s.poll, &s.poll.Last}
 	}
 	for i := range s.rows {
-		w := &s.rows[i]
-		if st, known := s.known(w); known && w.Kind == events.EvidenceWebhook && w.First.At > after {
-			all = append(all, candidate{decision{status: st, rule: rule, row: w, source: sourceWebhook}, w.First})
+		if w := &s.rows[i]; s.means[i].known && w.Kind == events.EvidenceWebhook && w.First.At > after {
+			best.beat(candidate{s.means[i].status, rule, sourceWebhook, w, &w.First}, compareRank)
 		}
 	}
 	if len(s.intents) > 0 {
-		all = append(all, s.intended())
+		best.beat(s.intended(), compareRank)
 	}
-	return s.choose(all, compareRank)
+	return s.chosen(&best)
 }
 
 // customer decides for a customer: the latest that the provider said, whatever
 // its rank, since every word can be taken back. The intent counts only while
 // the provider said nothing.
 func (s *summary) customer() decision {
-	var all []candidate
+	var best candidate
 	for i := range s.rows {
-		r := &s.rows[i]
-		st, known := s.known(r)
-		if !known {
-			continue
+		if r := &s.rows[i]; s.means[i].known {
+			best.beat(candidate{s.means[i].status, RuleCustomerLatest, sourceOf(r), r, at(r)}, compareLatest)
 		}
-		c := candidate{decision{status: st, rule: RuleCustomerLatest, row: r, source: sourceWebhook}, at(r)}
-		if r.Kind == events.EvidencePoll {
-			c.source = sourcePoll
-		}
-		all = append(all, c)
 	}
-	if len(all) == 0 && len(s.intents) > 0 {
-		all = append(all, s.intended())
+	if best.row == nil && len(s.intents) > 0 {
+		best = s.intended()
 	}
-	return s.choose(all, func(a, b candidate) int { return cmp.Or(a.seen.Compare(b.seen), compareRank(a, b)) })
+	return s.chosen(&best)
 }
 
 // intended is CREATED, from the intent that was first stated.
 func (s *summary) intended() candidate {
 	i := s.intents[0]
 	for _, o := range s.intents[1:] {
-		if o.First.Compare(i.First) < 0 {
+		if compareSightings(&o.First, &i.First) < 0 {
 			i = o
 		}
 	}
-	return candidate{decision{status: events.StatusCreated, rule: RuleIntent, row: i, source: sourceIntent, since: i.First.At}, i.First}
+	return candidate{events.StatusCreated, RuleIntent, sourceIntent, i, &i.First}
 }
 
-func (s *summary) choose(all []candidate, compare func(a, b candidate) int) decision {
-	if len(all) == 0 {
+func (s *summary) chosen(c *candidate) decision {
+	switch {
+	case c.row == nil:
 		return decision{status: events.StatusUnknown, rule: RuleNoKnownStatus, since: s.firstSeen.At}
+	case c.rule == RuleIntent:
+		return decision{status: c.status, rule: c.rule, row: c.row, source: c.source, since: c.row.First.At}
 	}
-	return slices.MaxFunc(all, compare).decision
+	return decision{status: c.status, rule: c.rule, row: c.row, source: c.source}
 }
 
 // since is when an open status began to hold: its first sighting, or the last
 // sighting of another status before it came back.
 func (s *summary) since(st events.Status) events.Millis {
-	own := s.by[st]
-	since := own.first().At
-	for _, o := range s.by {
+	own := &s.by[st]
+	since, last := own.first().At, own.last()
+	for i := range s.by {
+		o := &s.by[i]
 		if o.status == st || o.status == events.StatusUnknown || !o.seen() {
 			continue
 		}
 		// Only what was seen before the status was last said: what comes after
 		// did not interrupt it.
-		if l := o.last(); l.Compare(own.last()) < 0 && l.At > since {
+		if l := o.last(); l.At > since && compareSightings(l, last) < 0 {
 			since = l.At
 		}
 	}
@@ -338,14 +391,14 @@ func (s *summary) since(st events.Status) events.Millis {
 
 // stale is when the poller gave up, unless somebody spoke since.
 func (s *summary) stale(settled bool) events.Millis {
-	if settled || s.gaveUp == (events.Sighting{}) {
+	if settled || *s.gaveUp == never {
 		return 0
 	}
-	if s.answered().Compare(s.gaveUp) > 0 {
+	if compareSightings(s.answered(), s.gaveUp) > 0 {
 		return 0
 	}
 	for i := range s.by {
-		if s.by[i].lastWebhook.Compare(s.gaveUp) > 0 {
+		if compareSightings(s.by[i].lastWebhook, s.gaveUp) > 0 {
 			return 0
 		}
 	}

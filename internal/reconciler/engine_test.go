@@ -267,20 +267,3 @@ func TestEngine_ruleChange(t *testing.T) {
 		t.Errorf("%d states are outdated after all were viewed again", n)
 	}
 }
-
-func BenchmarkEngineStep(b *testing.B) {
-	w := newWorld(b)
-	w.now = minute(9)
-	for i := range 1000 {
-		w.append(w.hook(fmt.Sprintf("o%d", i%500), []string{"wait", "done"}[i/500], minute(1), events.TrustSigned))
-	}
-	recs := w.poll(rand.New(rand.NewPCG(1, 1)), 1000)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := w.eng.Step(context.Background(), recs, false); err != nil {
-			b.Fatal(err)
-		}
-		w.eng.Rollback()
-	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "us/record")
-}

@@ -1,0 +1,122 @@
+package order
+
+import (
+	"slices"
+
+	"rampstream/internal/events"
+)
+
+// Absorb is Join(a, b), and whether that is more than a. a must be in normal
+// form. The result is built in dst, whose length must be 0: it may be a[:0], and
+// then a is changed in place. When nothing changed the result is a itself, and
+// dst is as it was.
+//
+// It is for the one case of the hot path, a record's row or two beside a
+// state's: what meets a bound, or needs another row looked at, is left to Join.
+func Absorb(dst, a, b []events.Evidence) (rows []events.Evidence, changed bool) {
+	if !smallStep(a, b) {
+		rows = Join(a, b)
+		if slices.Equal(rows, a) {
+			return a, false
+		}
+		return append(dst, rows...), true
+	}
+	for i := range b {
+		var did bool
+		if a, did = absorbRow(dst, a, &b[i], changed); did {
+			changed, dst = true, a[:0]
+		}
+	}
+	return a, changed
+}
+
+// smallStep reports whether the rows of b can be put among those of a one by
+// one: no bound is met, and no row absorbs or follows from others.
+func smallStep(a, b []events.Evidence) bool {
+	if len(a)+len(b) > maxWords { // also of decisions, and with it no overflow is near
+		return false
+	}
+	intents, hooks := 0, 0
+	for i := range b {
+		switch b[i].Kind {
+		case events.EvidenceForget, events.EvidenceWebhookMore:
+			return false
+		case events.EvidenceIntent:
+			intents++
+		case events.EvidenceWebhook:
+			hooks++
+		}
+	}
+	for i := range a {
+		switch a[i].Kind {
+		case events.EvidenceForget:
+			return false
+		case events.EvidenceWebhookMore:
+			if hooks > 0 { // it has the first sighting of every meaning
+				return false
+			}
+		case events.EvidenceIntent:
+			intents++
+		}
+	}
+	// Of several intents only the highest revision stays.
+	return intents <= 1 && hooks <= 1
+}
+
+// absorbRow puts r into a. own says that a is the caller's to change; else the
+// change is made in a copy of a in dst.
+func absorbRow(dst, a []events.Evidence, r *events.Evidence, own bool) (rows []events.Evidence, changed bool) {
+	i, found := place(a, r)
+	switch {
+	case found && !mergeChanges(&a[i], r):
+		return a, false
+	case !found && r.Kind == events.EvidenceWebhook && meanings(a, i, r) == maxMeanings:
+		// The fifth meaning of a word: the more row begins.
+		return append(dst, Join(a, []events.Evidence{*r})...), true
+	case !own && !sameMemory(dst, a):
+		a = append(dst, a...)
+	}
+	if found {
+		a[i] = mergeRow(a[i], *r)
+		return a, true
+	}
+	return slices.Insert(a, i, *r), true
+}
+
+// sameMemory reports whether dst, of length 0, begins where a does.
+func sameMemory(dst, a []events.Evidence) bool {
+	return len(a) > 0 && cap(dst) > 0 && &dst[:1][0] == &a[0]
+}
+
+// place is where r stands in rows, or would.
+func place(rows []events.Evidence, r *events.Evidence) (i int, found bool) {
+	for i := range rows {
+		if c := compareRows(&rows[i], r); c >= 0 {
+			return i, c == 0
+		}
+	}
+	return len(rows), false
+}
+
+// meanings counts the webhook rows of r's word; i is where r would stand.
+func meanings(rows []events.Evidence, i int, r *events.Evidence) (n int) {
+	same := func(o *events.Evidence) bool {
+		return o.Kind == events.EvidenceWebhook && o.Word == r.Word && o.Listed == r.Listed
+	}
+	for j := i - 1; j >= 0 && same(&rows[j]); j-- {
+		n++
+	}
+	for j := i; j < len(rows) && same(&rows[j]); j++ {
+		n++
+	}
+	return n
+}
+
+// mergeChanges reports whether mergeRow(*a, *b) differs from *a.
+func mergeChanges(a, b *events.Evidence) bool {
+	if compareSightings(&b.First, &a.First) < 0 {
+		return true
+	}
+	c := compareLast(&b.Last, &a.Last)
+	return c > 0 || (c == 0 && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest())
+}

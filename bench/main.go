@@ -82,6 +82,8 @@ func runMain(ctx context.Context, args []string) error {
 		return benchHints(ctx, o)
 	case "peer-ingest":
 		return peerIngest(ctx, o, f.Args())
+	case "peer-poller":
+		return peerPoller(ctx, o, f.Args())
 	case "peer-passthrough":
 		return peerPassthrough(ctx, o, f.Args())
 	}

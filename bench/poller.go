@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -50,6 +51,8 @@ type pollerBed struct {
 	provider events.Provider
 	codec    *codec.Codec
 	period   time.Duration // between two checks of an order
+	url      string        // of the providers
+	answered atomic.Int64
 }
 
 func benchPoller(ctx context.Context, o options) error {
@@ -79,7 +82,10 @@ func benchPoller(ctx context.Context, o options) error {
 	if err := pb.reschedule(ctx); err != nil {
 		return err
 	}
-	return pb.measure(ctx, begin)
+	if err := pb.measure(ctx, begin); err != nil || !o.peers {
+		return err
+	}
+	return pb.comparePoller(ctx, pb.url+"/v2/public/orders")
 }
 
 func benchLane(i int) events.Account { return events.Account(fmt.Sprintf("lane%02d", i)) }
@@ -94,13 +100,13 @@ func (b *pollerBed) providers(ctx context.Context) error {
 	srv := &http.Server{Handler: http.HandlerFunc(b.answer), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = srv.Serve(ln) }()
 	context.AfterFunc(ctx, func() { _ = srv.Close() })
-	b.cfg.Accounts = nil
+	b.cfg.Accounts, b.url = nil, "http://"+ln.Addr().String()
 	for i := range b.o.lanes {
 		rate := b.o.rate / float64(b.o.lanes) * 1.25
 		b.cfg.Accounts = append(b.cfg.Accounts, providers.Account{
 			Provider: "kado", Account: benchLane(i),
 			Webhook: providers.Webhook{Trust: "hint"},
-			API: providers.API{BaseURL: "http://" + ln.Addr().String(), AllowInsecure: true,
+			API: providers.API{BaseURL: b.url, AllowInsecure: true,
 				PublicKey: fmt.Sprintf("bench-%02d", i), PrivateKey: providers.Secret(events.Digest("bench", strconv.Itoa(i)))},
 			Poll: providers.Poll{Rate: rate, Burst: max(1, int(rate)), SweepEvery: time.Hour},
 		})
@@ -115,6 +121,7 @@ func (b *pollerBed) providers(ctx context.Context) error {
 // answer is GET /v2/public/orders/:id of an order that does not move.
 func (b *pollerBed) answer(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(b.o.latency)
+	b.answered.Add(1)
 	id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
 	w.Header().Set("Content-Type", "application/json")
 	fmt.Fprintf(w, `{"success":true,"message":"ok","data":{"_id":%q,"paymentStatus":"success","transferStatus":"pending",`+

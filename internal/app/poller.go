@@ -36,7 +36,7 @@ func (p Program) Poller(ctx context.Context) (err error) {
 	}
 	producer, err := kafka.OpenProducer(ctx, p.kafka("rampstream-poller"), kafka.ProducerOptions{
 		OnLoss: onLoss,
-		Topics: []string{topics.StatusCheck, topics.LaneState, topics.DeadLetter}, Linger: 2 * time.Millisecond,
+		Topics: []string{topics.StatusCheck, topics.LaneState, topics.DeadLetter}, Linger: 5 * time.Millisecond,
 	})
 	if err != nil {
 		return err

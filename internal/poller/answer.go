@@ -25,7 +25,7 @@ func (l *lane) ask(now time.Time, t *task, cause events.Cause) {
 		q.Nonce = l.nonces.take(int64(at))
 	}
 	id := l.c.begin(&op{lane: l, task: t, started: now, before: before,
-		check: events.StatusCheck{Key: q.Key, ObservedAt: at, Cause: cause, Attempt: int32(t.attempt)}})
+		check: &events.StatusCheck{Key: q.Key, ObservedAt: at, Cause: cause, Attempt: int32(t.attempt)}})
 	l.c.emit(Ask{ID: id, Lane: l.name, Question: q, Cause: cause, Attempt: int32(t.attempt)})
 }
 
@@ -104,7 +104,7 @@ func (l *lane) again(now time.Time, o *op) {
 
 // read is the check that an answer or a failure amounts to.
 func (l *lane) read(now time.Time, o *op, in Answered) events.StatusCheck {
-	check := o.check
+	check := *o.check
 	check.AnsweredAt = events.At(now)
 	switch {
 	case in.Err != nil:

@@ -33,14 +33,14 @@ type Core struct {
 type op struct {
 	id      OpID
 	lane    *lane
-	task    *task // nil for sweeps and saves
-	check   events.StatusCheck
+	task    *task               // nil for sweeps and saves
+	check   *events.StatusCheck // of an Ask
 	started time.Time
 	before  events.Millis // the task's call before this one
 
 	publish *publication
-	mark    entry
-	state   events.LaneState
+	mark    *entry
+	state   *events.LaneState
 }
 
 // NewCore makes a Core without lanes. rng gives the jitter; obs may be nil.
@@ -144,7 +144,7 @@ func (c *Core) apply(now time.Time, in Input) {
 		}
 	case LaneSaved:
 		if o := c.end(in.ID); o != nil {
-			o.lane.saved(now, o.state, in.Err)
+			o.lane.saved(now, *o.state, in.Err)
 		}
 	case More:
 		if o := c.ops[in.ID]; o != nil {

@@ -13,21 +13,28 @@ func (p *Poller) tick(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		p.mu.Lock()
-		wait := time.Hour
-		if !p.next.IsZero() {
-			wait = max(p.next.Sub(p.cfg.Now()), 0)
-		}
-		p.mu.Unlock()
-		timer.Reset(wait)
+		timer.Reset(p.sleep())
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.kick:
+		case <-p.kick: // something is due earlier
 		case <-timer.C:
 			p.step()
 		}
 	}
+}
+
+// sleep is how long nothing is due; an earlier step that has a use for the clock
+// kicks it.
+func (p *Poller) sleep() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, wait := p.cfg.Now(), time.Hour
+	if !p.next.IsZero() {
+		wait = max(p.next.Sub(now), 0)
+	}
+	p.asleep = now.Add(wait)
+	return wait
 }
 
 const pollRecords = 1000

@@ -31,7 +31,7 @@ func (l *lane) grant(now time.Time, w *waker) {
 	l.waiting = nil
 	denied := events.At(now) < l.retryAfter || now.Before(l.restUntil) || l.breaker.state == breakerOpen
 	for _, o := range waiting {
-		hint := o.check.Cause == events.CauseHint
+		hint := o.check != nil && o.check.Cause == events.CauseHint
 		switch {
 		case l.c.ops[o.id] != o: // its call ended without waiting for us
 		case denied:

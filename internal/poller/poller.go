@@ -57,9 +57,12 @@ type Poller struct {
 	mu      sync.Mutex
 	core    *Core
 	next    time.Time     // of the next step without an input
-	changed chan struct{} // closed by every step, then replaced
+	asleep  time.Time     // until when the clock's goroutine sleeps; zero before it first does
+	changed chan struct{} // closed by the next step; nil while nobody waits for one
 	running bool
-	stopped bool    // Run has returned: nothing is performed any more
+	ending  bool // idle workers are dismissed
+	stopped bool // Run has returned: nothing is performed any more
+	idle    []chan Effect
 	backlog []Input // until Run
 	offset  time.Duration
 
@@ -85,7 +88,7 @@ func New(cfg Config) *Poller {
 		obs = cfg.Metrics
 	}
 	p := &Poller{cfg: cfg, accounts: map[string]Account{}, wishes: map[OpID][]chan bool{}, core: NewCore(cfg.Settings, cfg.Accounts, cfg.Rand, obs),
-		changed: make(chan struct{}), kick: make(chan struct{}, 1), fatal: make(chan error, 1)}
+		kick: make(chan struct{}, 1), fatal: make(chan error, 1)}
 	for _, a := range cfg.Accounts {
 		p.accounts[string(a.Lane())] = a
 	}
@@ -147,6 +150,7 @@ func (p *Poller) Run(ctx context.Context, session Session) error {
 	p.drain(ctx, err)
 	endCalls()
 	wg.Wait()
+	p.dismiss()
 	p.work.Wait()
 	p.mu.Lock()
 	p.stopped = true
@@ -180,38 +184,58 @@ func (p *Poller) drain(ctx context.Context, err error) {
 	}
 }
 
-// step gives inputs to the core and starts what it asks for.
+// step gives inputs to the core and has somebody do what it asks for.
 func (p *Poller) step(in ...Input) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if e := p.stepLocked(in...); e != nil {
+		p.dispatch(e)
+	}
+}
+
+// stepLocked is step for who holds p.mu. It returns the first effect, for the
+// caller to see to; nil for none.
+func (p *Poller) stepLocked(in ...Input) (first Effect) {
 	if !p.running {
 		p.backlog = append(p.backlog, in...)
-		return
+		return nil
 	}
 	effects, next := p.core.Step(p.cfg.Now(), in...)
 	p.next = next
-	close(p.changed)
-	p.changed = make(chan struct{})
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
 	if p.stopped {
-		return
+		return nil
 	}
 	for _, e := range effects {
-		if g, ok := e.(Grant); ok {
+		g, ok := e.(Grant)
+		switch {
+		case ok:
 			p.granted(g)
-			continue
+		case first == nil:
+			first = e
+		default:
+			p.dispatch(e)
 		}
-		p.work.Go(func() { p.step(p.perform(e)) })
 	}
-	select {
-	case p.kick <- struct{}{}:
-	default:
+	if !next.IsZero() && next.Before(p.asleep) {
+		select {
+		case p.kick <- struct{}{}:
+		default:
+		}
 	}
+	return first
 }
 
 // await waits until cond holds of the core, or ctx ends.
 func (p *Poller) await(ctx context.Context, cond func() bool) bool {
 	for {
 		p.mu.Lock()
+		if p.changed == nil {
+			p.changed = make(chan struct{})
+		}
 		ok, changed := !p.running || p.stopped || cond(), p.changed
 		p.mu.Unlock()
 		if ok {

@@ -145,7 +145,7 @@ func (l *lane) save(now time.Time, w *waker) {
 	l.dirty, l.saving, l.savedRate = false, true, now
 	s := events.LaneState{Lane: l.name, NonceReserved: l.nonces.asked, RetryAfter: l.retryAfter,
 		Budget: l.budget.amount(), UpdatedAt: events.At(now)}
-	id := l.c.begin(&op{lane: l, state: s})
+	id := l.c.begin(&op{lane: l, state: &s})
 	l.c.emit(SaveLane{ID: id, State: s})
 }
 

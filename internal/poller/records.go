@@ -95,14 +95,21 @@ func (r Records) LaneState(s events.LaneState) (stream.Record, error) {
 	return stream.Record{Topic: r.Topics.LaneState, Partition: stream.Auto, Key: []byte(s.Lane), Value: value}, nil
 }
 
+// The attributes that every check has. Nobody writes to a header's value.
+var (
+	ceVersion   = stream.Header{Key: "ce_specversion", Value: []byte("1.0")}
+	ceType      = stream.Header{Key: "ce_type", Value: []byte("rampstream.v1.StatusCheck")}
+	contentType = stream.Header{Key: "content-type", Value: []byte("application/avro")}
+)
+
 // cloudEvent is the binary mode of CloudEvents 1.0 for Kafka.
 func cloudEvent(c events.StatusCheck) []stream.Header {
 	return []stream.Header{
-		{Key: "ce_specversion", Value: []byte("1.0")},
+		ceVersion,
 		{Key: "ce_id", Value: []byte(c.EventID)},
 		{Key: "ce_source", Value: []byte("/rampstream/poller/" + string(c.Key.Lane()))},
-		{Key: "ce_type", Value: []byte("rampstream.v1.StatusCheck")},
-		{Key: "content-type", Value: []byte("application/avro")},
+		ceType,
+		contentType,
 	}
 }
 

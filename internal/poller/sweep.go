@@ -101,7 +101,7 @@ func (l *lane) startSweep(now time.Time) {
 	o := &op{lane: l, started: now}
 	id := l.c.begin(o)
 	if len(s.marks) > 0 {
-		o.mark, s.marks = s.marks[0], s.marks[1:]
+		o.mark, s.marks = &s.marks[0], s.marks[1:]
 		l.c.emit(Mark{ID: id, Lane: l.name, Answer: o.mark.answer})
 		return
 	}
@@ -217,7 +217,7 @@ func (l *lane) marked(now time.Time, o *op, in Marked) {
 		l.sweepOn(now)
 		return
 	}
-	l.sweep.settle(o.mark)
+	l.sweep.settle(*o.mark)
 	l.sweepOn(now)
 }
 

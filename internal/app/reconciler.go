@@ -38,7 +38,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 	loop := &reconciler.Loop{
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
-			VerifyDigest: c.Guarantee == config.ExactlyOnce, Observer: metrics,
+			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
 		}),
 		MaxBatch: c.MaxBatch, Now: time.Now, Log: p.Log,
 		Open: func(ctx context.Context, table stream.Table) (reconciler.Session, error) {

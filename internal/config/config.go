@@ -184,6 +184,10 @@ type Reconciler struct {
 	TransactionTimeout time.Duration `koanf:"transaction_timeout" yaml:"transaction_timeout"`
 	// SessionTimeout is how long a silent member keeps its partitions.
 	SessionTimeout time.Duration `koanf:"session_timeout" yaml:"session_timeout"`
+	// BelieveOrigin takes the append time of a copied record (redriven,
+	// mirrored) from its ramp_origin_appended_at header where that is earlier.
+	// Whoever may write the input topics may write the header.
+	BelieveOrigin bool `koanf:"believe_origin" yaml:"believe_origin"`
 }
 
 // Rules are the settings that the view of the evidence reads. They are part of

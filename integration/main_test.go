@@ -121,6 +121,7 @@ var scenarios = []scenario{
 	{"restart", restart, never},
 	{"readers", readers, never},
 	{"merchant", merchant, never},
+	{"redrive", redriven, never},
 	{"kado bodies", kadoBodies, never},
 	{"exit codes", exitCodes, never},
 	{"hostile", hostile, always},

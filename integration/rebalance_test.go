@@ -40,9 +40,13 @@ func rebalance(t *testing.T, p platform) {
 // remove takes a static member out of both groups.
 func (w *world) remove(instance string) {
 	w.t.Helper()
-	for _, group := range []string{w.cfg.Poller.Group, w.cfg.Reconciler.Group} {
-		left, err := w.adm.LeaveGroup(w.t.Context(), kadm.LeaveGroup(group).InstanceIDs(instance))
-		must(w.t, err)
-		must(w.t, left.Error())
-	}
+	w.removeFrom(w.cfg.Poller.Group, instance)
+	w.removeFrom(w.cfg.Reconciler.Group, instance)
+}
+
+func (w *world) removeFrom(group, instance string) {
+	w.t.Helper()
+	left, err := w.adm.LeaveGroup(w.t.Context(), kadm.LeaveGroup(group).InstanceIDs(instance))
+	must(w.t, err)
+	must(w.t, left.Error())
 }

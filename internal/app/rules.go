@@ -21,7 +21,8 @@ func Rules(cfg config.Config, ps []providers.Provider) (order.Rules, error) {
 	}
 	r := cfg.Rules
 	return order.NewRules(order.Settings{
-		Margin: r.Margin, Confirm: r.Confirm, MinInterval: r.MinInterval, MaxInterval: r.MaxInterval, Horizon: r.Horizon,
+		Generation: r.Generation,
+		Margin:     r.Margin, Confirm: r.Confirm, MinInterval: r.MinInterval, MaxInterval: r.MaxInterval, Horizon: r.Horizon,
 		MissingWebhook: r.MissingWebhook, Stuck: r.Stuck,
 		ConfirmationsCompleted: r.ConfirmationsCompleted, ConfirmationsOther: r.ConfirmationsOther,
 	}, lanes)

@@ -33,6 +33,7 @@ const (
 var (
 	RowsSorted        = rowsSorted
 	ASCII             = ascii
+	IsKey             = isKey
 	AppendCoordinates = appendCoordinates
 )
 

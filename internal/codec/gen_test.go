@@ -243,7 +243,11 @@ func drawLaneState(t *rapid.T) events.LaneState {
 
 func drawPosition(t *rapid.T) events.Position {
 	p := events.Position{Partition: rapid.Int32Min(0).Draw(t, "partition"), States: rapid.Int64Min(0).Draw(t, "states"),
-		Digest: digest.Draw(t, "digest"), RulesVersion: digest.Draw(t, "rules")}
+		Digest: digest.Draw(t, "digest"), RulesVersion: digest.Draw(t, "rules"),
+		RulesGeneration: rapid.Int64Min(0).Draw(t, "generation"), RulesCode: rapid.Int64Min(0).Draw(t, "code")}
+	if ids := rapid.SliceOfNDistinct(part, 0, 3, rapid.ID[string]).Draw(t, "superseded"); len(ids) > 0 {
+		p.Superseded = slices.Sorted(slices.Values(ids))
+	}
 	for _, topic := range rapid.SliceOfNDistinct(part, 1, 4, rapid.ID[string]).Draw(t, "topics") {
 		p.Next = append(p.Next, events.InputOffset{Topic: topic, Offset: rapid.Int64Min(0).Draw(t, "offset")})
 	}

@@ -53,7 +53,8 @@ var layouts = map[string]string{
 		`give_up:boolean expected_amount:string? expected_currency:string?`,
 	"LaneState": `lane:string provider:string account:string nonce_reserved:long retry_after_at:time? calls_per_second:string? ` +
 		`updated_at:time`,
-	"ReconcilerPosition": `partition:int inputs:[topic:string next_offset:long] state_count:long digest:string rules_version:string`,
+	"ReconcilerPosition": `partition:int inputs:[topic:string next_offset:long] state_count:long digest:string rules_version:string ` +
+		`rules_generation:long? rules_code:long? rules_superseded:[string]`,
 }
 
 // columns of a record as layouts spells them.

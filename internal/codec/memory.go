@@ -21,22 +21,16 @@ func (f *faults) checkTask(x *events.CheckTask) {
 
 // EncodeCheckTask is the record value of x. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodeCheckTask(x events.CheckTask) ([]byte, error) {
-	v := newBuffer()
-	return v.end(c.AppendCheckTask(v.b, &x))
-}
-
-// AppendCheckTask appends the record value of x to b. On error b is returned as it
-// was. Errors: ErrInvalid, ErrNoID.
-func (c *Codec) AppendCheckTask(b []byte, x *events.CheckTask) ([]byte, error) {
 	var f faults
-	if f.checkTask(x); f.err != nil {
-		return b, f.of("CheckTask", ErrInvalid)
+	if f.checkTask(&x); f.err != nil {
+		return nil, f.of("CheckTask", ErrInvalid)
 	}
-	v, err := c.frame(b, "CheckTask")
+	v, err := c.begin("CheckTask")
 	if err != nil {
-		return b, err
+		return nil, err
 	}
-	return appendCheckTask(v, x), nil
+	v.b = appendCheckTask(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeCheckTask reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
@@ -49,7 +43,7 @@ func (c *Codec) DecodeCheckTask(ctx context.Context, value []byte) (events.Check
 	var r reader
 	var x events.CheckTask
 	if w.ours {
-		r.open(nil, value)
+		r.open(value)
 		r.readCheckTask(&x)
 		r.close()
 	} else {
@@ -89,7 +83,8 @@ func (c *Codec) EncodeLaneState(x events.LaneState) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.end(appendLaneState(v.b, &x), nil)
+	v.b = appendLaneState(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeLaneState reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
@@ -102,7 +97,7 @@ func (c *Codec) DecodeLaneState(ctx context.Context, value []byte) (events.LaneS
 	var r reader
 	var x events.LaneState
 	if w.ours {
-		r.open(nil, value)
+		r.open(value)
 		r.readLaneState(&x)
 		r.close()
 	} else {
@@ -123,6 +118,12 @@ func (f *faults) position(x *events.Position) {
 	f.require(x.States >= 0, "state_count", "negative")
 	f.text("digest", x.Digest)
 	f.text("rules_version", x.RulesVersion)
+	f.require(x.RulesGeneration >= 0 && x.RulesCode >= 0, "rules_generation", "negative")
+	f.items("rules_superseded", len(x.Superseded))
+	for i, id := range x.Superseded {
+		f.text("rules_superseded", id)
+		f.require(i == 0 || x.Superseded[i-1] < id, "rules_superseded", "not sorted, or one twice")
+	}
 	f.items("inputs", len(x.Next))
 	for i, in := range x.Next {
 		f.text("topic", in.Topic)
@@ -131,12 +132,13 @@ func (f *faults) position(x *events.Position) {
 	}
 }
 
-// EncodePosition is the record value of x, a ReconcilerPosition; inputs are
-// written sorted. Errors: ErrInvalid, ErrNoID.
+// EncodePosition is the record value of x, a ReconcilerPosition; inputs and
+// superseded rules are written sorted. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodePosition(x events.Position) ([]byte, error) {
 	if !slices.IsSortedFunc(x.Next, byTopic) {
 		x.Next = slices.SortedFunc(slices.Values(x.Next), byTopic)
 	}
+	x.Superseded = sortedCopy(x.Superseded)
 	var f faults
 	if f.position(&x); f.err != nil {
 		return nil, f.of("ReconcilerPosition", ErrInvalid)
@@ -145,7 +147,8 @@ func (c *Codec) EncodePosition(x events.Position) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.end(appendPosition(v.b, &x), nil)
+	v.b = appendPosition(v.b, &x)
+	return v.end(), nil
 }
 
 func byTopic(a, b events.InputOffset) int { return strings.Compare(a.Topic, b.Topic) }
@@ -160,7 +163,7 @@ func (c *Codec) DecodePosition(ctx context.Context, value []byte) (events.Positi
 	var r reader
 	var x events.Position
 	if w.ours {
-		r.open(nil, value)
+		r.open(value)
 		r.readPosition(&x)
 		r.close()
 	} else {

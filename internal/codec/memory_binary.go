@@ -61,7 +61,10 @@ func appendPosition(b []byte, x *events.Position) []byte {
 	b = appendCount(b, 0)
 	b = appendLong(b, x.States)
 	b = appendText(b, x.Digest)
-	return appendText(b, x.RulesVersion)
+	b = appendText(b, x.RulesVersion)
+	b = appendOptLong(b, x.RulesGeneration)
+	b = appendOptLong(b, x.RulesCode)
+	return appendTexts(b, x.Superseded)
 }
 
 func (r *reader) readPosition(x *events.Position) {
@@ -77,4 +80,7 @@ func (r *reader) readPosition(x *events.Position) {
 	x.States = r.long()
 	x.Digest = r.text()
 	x.RulesVersion = r.text()
+	x.RulesGeneration = r.optLong()
+	x.RulesCode = r.optLong()
+	x.Superseded = r.texts()
 }

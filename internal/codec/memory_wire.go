@@ -47,6 +47,9 @@ type positionWire struct {
 	StateCount   int64       `avro:"state_count"`
 	Digest       string      `avro:"digest"`
 	RulesVersion string      `avro:"rules_version"`
+	Generation   *int64      `avro:"rules_generation"`
+	Code         *int64      `avro:"rules_code"`
+	Superseded   []string    `avro:"rules_superseded"`
 }
 
 type inputWire struct {
@@ -55,7 +58,11 @@ type inputWire struct {
 }
 
 func (w *positionWire) value(*faults) events.Position {
-	x := events.Position{Partition: w.Partition, States: w.StateCount, Digest: w.Digest, RulesVersion: w.RulesVersion}
+	x := events.Position{Partition: w.Partition, States: w.StateCount, Digest: w.Digest, RulesVersion: w.RulesVersion,
+		RulesGeneration: val(w.Generation), RulesCode: val(w.Code)}
+	if len(w.Superseded) > 0 {
+		x.Superseded = w.Superseded
+	}
 	for _, in := range w.Inputs {
 		x.Next = append(x.Next, events.InputOffset{Topic: in.Topic, Offset: in.NextOffset})
 	}

@@ -32,41 +32,34 @@ func (c *Codec) EncodeWebhook(x events.Webhook) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.end(appendWebhook(v.b, &x), nil)
+	v.b = appendWebhook(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeWebhook reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
-func (c *Codec) DecodeWebhook(ctx context.Context, value []byte) (x events.Webhook, err error) {
-	if err := c.ReadWebhook(ctx, nil, value, &x); err != nil {
-		return events.Webhook{}, err
-	}
-	return x, nil
-}
-
-// ReadWebhook is DecodeWebhook into x, which must be zero, with its texts in t.
-// After an error x says nothing.
-func (c *Codec) ReadWebhook(ctx context.Context, t *Texts, value []byte, x *events.Webhook) error {
+func (c *Codec) DecodeWebhook(ctx context.Context, value []byte) (events.Webhook, error) {
 	w, err := c.writerFor(ctx, "Webhook", value)
 	if err != nil {
-		return err
+		return events.Webhook{}, err
 	}
 	var r reader
+	var x events.Webhook
 	if w.ours {
-		r.open(t, value)
-		r.readWebhook(x)
+		r.open(value)
+		r.readWebhook(&x)
 		r.close()
 	} else {
 		var v webhookWire
 		if err := w.resolve("Webhook", value, &v); err != nil {
-			return err
+			return events.Webhook{}, err
 		}
-		*x = v.value(&r.faults)
+		x = v.value(&r.faults)
 	}
-	if r.webhook(x); r.err != nil {
-		return r.of("Webhook", ErrCorrupt)
+	if r.webhook(&x); r.err != nil {
+		return events.Webhook{}, r.of("Webhook", ErrCorrupt)
 	}
-	return nil
+	return x, nil
 }
 
 func (f *faults) intent(x *events.Intent) {
@@ -97,41 +90,34 @@ func (c *Codec) EncodeIntent(x events.Intent) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.end(appendIntent(v.b, &x), nil)
+	v.b = appendIntent(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeIntent reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
-func (c *Codec) DecodeIntent(ctx context.Context, value []byte) (x events.Intent, err error) {
-	if err := c.ReadIntent(ctx, nil, value, &x); err != nil {
-		return events.Intent{}, err
-	}
-	return x, nil
-}
-
-// ReadIntent is DecodeIntent into x, which must be zero, with its texts in t.
-// After an error x says nothing.
-func (c *Codec) ReadIntent(ctx context.Context, t *Texts, value []byte, x *events.Intent) error {
+func (c *Codec) DecodeIntent(ctx context.Context, value []byte) (events.Intent, error) {
 	w, err := c.writerFor(ctx, "Intent", value)
 	if err != nil {
-		return err
+		return events.Intent{}, err
 	}
 	var r reader
+	var x events.Intent
 	if w.ours {
-		r.open(t, value)
-		r.readIntent(x)
+		r.open(value)
+		r.readIntent(&x)
 		r.close()
 	} else {
 		var v intentWire
 		if err := w.resolve("Intent", value, &v); err != nil {
-			return err
+			return events.Intent{}, err
 		}
-		*x = v.value(&r.faults)
+		x = v.value(&r.faults)
 	}
-	if r.intent(x); r.err != nil {
-		return r.of("Intent", ErrCorrupt)
+	if r.intent(&x); r.err != nil {
+		return events.Intent{}, r.of("Intent", ErrCorrupt)
 	}
-	return nil
+	return x, nil
 }
 
 func (f *faults) statusCheck(x *events.StatusCheck) {
@@ -161,39 +147,32 @@ func (c *Codec) EncodeStatusCheck(x events.StatusCheck) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.end(appendStatusCheck(v.b, &x), nil)
+	v.b = appendStatusCheck(v.b, &x)
+	return v.end(), nil
 }
 
 // DecodeStatusCheck reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
-func (c *Codec) DecodeStatusCheck(ctx context.Context, value []byte) (x events.StatusCheck, err error) {
-	if err := c.ReadStatusCheck(ctx, nil, value, &x); err != nil {
-		return events.StatusCheck{}, err
-	}
-	return x, nil
-}
-
-// ReadStatusCheck is DecodeStatusCheck into x, which must be zero, with its texts in t.
-// After an error x says nothing.
-func (c *Codec) ReadStatusCheck(ctx context.Context, t *Texts, value []byte, x *events.StatusCheck) error {
+func (c *Codec) DecodeStatusCheck(ctx context.Context, value []byte) (events.StatusCheck, error) {
 	w, err := c.writerFor(ctx, "StatusCheck", value)
 	if err != nil {
-		return err
+		return events.StatusCheck{}, err
 	}
 	var r reader
+	var x events.StatusCheck
 	if w.ours {
-		r.open(t, value)
-		r.readStatusCheck(x)
+		r.open(value)
+		r.readStatusCheck(&x)
 		r.close()
 	} else {
 		var v statusCheckWire
 		if err := w.resolve("StatusCheck", value, &v); err != nil {
-			return err
+			return events.StatusCheck{}, err
 		}
-		*x = v.value(&r.faults)
+		x = v.value(&r.faults)
 	}
-	if r.statusCheck(x); r.err != nil {
-		return r.of("StatusCheck", ErrCorrupt)
+	if r.statusCheck(&x); r.err != nil {
+		return events.StatusCheck{}, r.of("StatusCheck", ErrCorrupt)
 	}
-	return nil
+	return x, nil
 }

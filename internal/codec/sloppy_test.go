@@ -181,7 +181,7 @@ func TestReader_boundsNumbers(t *testing.T) {
 		{"branch", long(0, 0), true}, {"branch", long(0, 4), true}, {"branch", long(0, 5), false}, {"branch", long(2, 0), false}, {"branch", long(-1, 0), false},
 		{"branch", long(1<<32, 0), false},
 	} {
-		name, body := "ReconcilerPosition", append(bytes.Clone(tc.number), 0, 0, 0, 0)
+		name, body := "ReconcilerPosition", append(bytes.Clone(tc.number), 0, 0, 0, 0, 0, 0, 0)
 		if tc.what != "int" {
 			name, body = "LaneState", []byte("\x06p/a\x02p\x02a")
 			if tc.what == "branch" {

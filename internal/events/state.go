@@ -268,6 +268,12 @@ type Position struct {
 	States       int64
 	Digest       string
 	RulesVersion string
+	// RulesGeneration and RulesCode rank the rules: the operator's number first,
+	// then that of the code.
+	RulesGeneration, RulesCode int64
+	// Superseded names the rules of lanes that this partition has left behind
+	// within the generation, sorted.
+	Superseded []string
 }
 
 // InputOffset is the next offset to read of one input topic.

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -28,7 +29,27 @@ type Settings struct {
 	// ConfirmationsCompleted and ConfirmationsOther are when, after a terminal
 	// status, the provider is asked again.
 	ConfirmationsCompleted, ConfirmationsOther []time.Duration
+	// Generation ranks rules. It is part of the version, so that an order which is
+	// viewed by old rules again never comes to a state that it had before: the
+	// ids of transitions are made of states.
+	Generation int64
 }
+
+// Generation ranks rules. A state must not be viewed by rules of a lower
+// generation than it was: what differs within a generation has no rank of its
+// own.
+type Generation struct {
+	Operator int64 // Settings.Generation: goes before the code's, so that an operator can go back
+	Code     int64 // of this program's rules and tables
+}
+
+// Compare orders generations.
+func (g Generation) Compare(o Generation) int {
+	return cmp.Or(cmp.Compare(g.Operator, o.Operator), cmp.Compare(g.Code, o.Code))
+}
+
+// String is the operator's and the code's number with a dot between.
+func (g Generation) String() string { return fmt.Sprintf("%d.%d", g.Operator, g.Code) }
 
 // DefaultSettings are those of the design.
 func DefaultSettings() Settings {
@@ -41,9 +62,11 @@ func DefaultSettings() Settings {
 	}
 }
 
-// viewVersion is raised when the code of View, Discrepancies or Schedule
-// changes what any evidence says.
-const viewVersion = 3
+// CodeGeneration is raised when the code of View, Discrepancies or Schedule, or
+// the table of a provider, changes what any evidence says: members of a lower
+// one are refused what members of a higher one wrote. A test holds the tables
+// to it.
+const CodeGeneration = 3
 
 // Rules are everything beside the evidence that a view depends on. The zero
 // Rules know no provider. Rules are read-only after NewRules and may be shared.
@@ -94,7 +117,7 @@ func NewRules(s Settings, lanes map[events.Lane]events.Vocabulary) (Rules, error
 	base, err := json.Marshal(struct {
 		V int
 		S Settings
-	}{viewVersion, s})
+	}{CodeGeneration, s})
 	if err != nil {
 		return Rules{}, fmt.Errorf("rules: %w", err)
 	}
@@ -134,24 +157,18 @@ func (r Rules) Configured(l events.Lane) bool {
 	return ok
 }
 
-// Knows is Configured for the lane of key.
-func (r *Rules) Knows(key *events.Key) bool { return r.lane(key) != &noLane }
-
-// VersionFor is LaneVersion for the lane of key.
-func (r *Rules) VersionFor(key *events.Key) string {
-	if lr := r.lane(key); lr != &noLane {
-		return lr.version
+// Lanes lists the configured lanes, sorted.
+func (r Rules) Lanes() []events.Lane {
+	out := make([]events.Lane, 0, len(r.lanes))
+	for a := range r.lanes {
+		out = append(out, events.LaneOf(a.provider, a.account))
 	}
-	return r.version
+	slices.Sort(out)
+	return out
 }
 
-// Pollable reports whether the provider can be asked about key.
-func (r *Rules) Pollable(key *events.Key) bool {
-	if key.Kind == events.Customer {
-		return r.lane(key).vocabulary.PollCustomers
-	}
-	return r.lane(key).vocabulary.PollOrders
-}
+// Generation ranks these rules among others.
+func (r Rules) Generation() Generation { return Generation{r.settings.Generation, CodeGeneration} }
 
 // Vocabulary is the table of a lane; the zero Vocabulary, to which every word
 // is unknown, for a lane that is not configured.

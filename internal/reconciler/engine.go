@@ -32,10 +32,6 @@ type Config struct {
 	// VerifyDigest is off where the platform has no transactions: there a
 	// crash may leave states newer than the position.
 	VerifyDigest bool
-	// BelieveOrigin takes the append time of a copied record from where it was
-	// copied, if that was earlier: a redriven record is then no younger than the
-	// one that was set aside.
-	BelieveOrigin bool
 	// RuleChangeBatch is how many restored states are viewed again in one step
 	// after the rules changed; 0 means 200.
 	RuleChangeBatch int
@@ -91,7 +87,10 @@ type partition struct {
 	unknownOf map[events.Lane]int
 	// outdated are keys whose state was viewed by other rules.
 	outdated []string
-	revoked  bool
+	// superseded names the rules that were left behind here; foreign those of
+	// states of the restore under way that are not ours.
+	superseded, foreign map[string]bool
+	revoked             bool
 }
 
 // NewEngine makes an engine that owns no partition.
@@ -432,8 +431,9 @@ func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
 func (e *Engine) positionOutput(b *Batch, n int32) error {
 	p, o := e.parts[n], b.parts[n]
 	pos := events.Position{
-		Partition: n, States: int64(p.states.Len()) + o.added, Digest: o.digest.String(), RulesVersion: e.cfg.Rules.Version(),
+		Partition: n, States: int64(p.states.Len()) + o.added, Digest: o.digest.String(),
 	}
+	e.describe(p, &pos)
 	for _, topic := range e.cfg.Topics.Inputs() {
 		next, ok := o.next[topic]
 		if !ok {

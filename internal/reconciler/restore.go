@@ -35,6 +35,9 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 	if err != nil {
 		return nil, fmt.Errorf("restore partition %d: position: %w", n, err)
 	}
+	if err := e.admit(n, pos); err != nil {
+		return nil, fmt.Errorf("restore: %w", err)
+	}
 	p := e.parts[n]
 	if err := orphaned(found, committed); err != nil {
 		return nil, fmt.Errorf("restore partition %d: %w", n, err)
@@ -49,6 +52,7 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 		}
 	}
 	p.revoked = false
+	e.inherit(p, pos)
 	if err := start(p, pos, found, ends, t.Inputs()); err != nil {
 		return nil, fmt.Errorf("restore partition %d: %w", n, err)
 	}
@@ -122,6 +126,9 @@ func (e *Engine) readPosition(ctx context.Context, n int32, log stream.Log, r st
 			got, err := e.cfg.Codec.DecodePosition(ctx, rec.Value)
 			if err != nil {
 				return fmt.Errorf("offset %d: %w", rec.Offset, ownRecord(err))
+			}
+			if newer, err := e.cfg.Codec.WrittenNewer(ctx, rec.Value); err != nil || newer {
+				return fmt.Errorf("offset %d was written by a newer version of this program, deploy that one: %w", rec.Offset, errors.Join(err, stream.ErrRefused))
 			}
 			pos, found = got, true
 			return nil
@@ -233,7 +240,7 @@ func (e *Engine) check(ctx context.Context, p *partition, name string, raw []byt
 	}
 	p.digest = p.digest.add(hashRecord(name, en.value))
 	if e.cfg.Rules.Configured(key.Lane()) && st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
-		p.outdated = append(p.outdated, name)
+		e.outdate(p, key, st.RulesVersion)
 	}
 	return nil
 }

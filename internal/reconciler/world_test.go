@@ -93,20 +93,29 @@ func (w *world) restart() {
 }
 
 func (w *world) tryRestart() error {
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+	w.newEngine(0)
 	for n := range int32(partitions) {
-		next, err := w.eng.Restore(context.Background(), n, w.log, nil)
-		if err != nil {
+		if err := w.restore(n); err != nil {
 			return err
-		}
-		for topic, offset := range next {
-			if w.next[topic] == nil {
-				w.next[topic] = map[int32]int64{}
-			}
-			w.next[topic][n] = offset
 		}
 	}
 	return nil
+}
+
+// newEngine forgets all memory; batch is how many outdated states a step views.
+func (w *world) newEngine(batch int) {
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, RuleChangeBatch: batch})
+}
+
+func (w *world) restore(n int32) error {
+	next, err := w.eng.Restore(context.Background(), n, w.log, nil)
+	for topic, offset := range next {
+		if w.next[topic] == nil {
+			w.next[topic] = map[int32]int64{}
+		}
+		w.next[topic][n] = offset
+	}
+	return err
 }
 
 // poll returns up to max unread input records, in a seeded interleaving of the
@@ -171,7 +180,11 @@ func (w *world) drain() {
 func key(id string) events.Key { return events.Key{Provider: "acme", Account: "shop", ID: id} }
 
 func (w *world) hook(id, word string, at events.Millis, trust events.Trust) stream.Record {
-	x := events.Webhook{Key: key(id), EventID: events.EventID(events.Digest("hook", id, word, at.Time().String())), ObservedAt: at,
+	return w.hookOf(key(id), word, at, trust)
+}
+
+func (w *world) hookOf(key events.Key, word string, at events.Millis, trust events.Trust) stream.Record {
+	x := events.Webhook{Key: key, EventID: events.EventID(events.Digest("hook", key.ID, word, at.Time().String())), ObservedAt: at,
 		Trust: trust, EventType: word, StatusRaw: word, BodyDigest: events.Digest("body")}
 	if trust == events.TrustHint {
 		x.HintReason = "unsigned"

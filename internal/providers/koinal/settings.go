@@ -1,7 +1,6 @@
 package koinal
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/textproto"
@@ -19,25 +18,8 @@ const minSecret = 16
 // documentation lists secrets that stand in documents and test vectors.
 var documentation = []string{"11qq22ww"}
 
-// defaultRoutes are placeholders: the document has lost its methods and paths.
-var defaultRoutes = map[string]string{"quote": "POST /quote", "order": "POST /order", "status": "GET /order/{id}/status"}
-
-// routeOf reads the route of a call, configured or ours. A quote and an order
-// have a body in the document, so they cannot be GET.
-func routeOf(name, configured string) (providers.Route, error) {
-	method, placeholder := "POST", ""
-	if name == "status" {
-		method, placeholder = "GET", "{id}"
-	}
-	if configured == "" {
-		configured = defaultRoutes[name]
-	}
-	r, err := providers.ParseRoute(configured, method, placeholder)
-	if err == nil && r.Method == "GET" && name != "status" {
-		return providers.Route{}, errors.New("must have a method that takes a body")
-	}
-	return r, err
-}
+// defaultPaths are placeholders: the document has lost its paths.
+var defaultPaths = map[string]string{"quote": "/quote", "order": "/order", "status": "/order/{id}/status"}
 
 // Validate reports every fault of an account's settings.
 func Validate(a providers.Account, p providers.Policy) []string {
@@ -126,14 +108,14 @@ func apiFaults(a providers.Account, p providers.Policy) []string {
 
 func pathFault(name, path string) string {
 	field := "api.paths." + name
-	if defaultRoutes[name] == "" {
+	_, known := defaultPaths[name]
+	switch {
+	case !known:
 		return field + ": must be quote, order or status"
-	}
-	if path == "" {
-		return field + ": must not be empty"
-	}
-	if _, err := routeOf(name, path); err != nil {
-		return field + ": " + err.Error()
+	case !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?# \\") || !printable(path):
+		return field + ": must be an absolute path without query"
+	case (name == "status") != (strings.Count(path, "{id}") == 1):
+		return field + ": must hold {id} once in status, and nowhere else"
 	}
 	return ""
 }
@@ -144,8 +126,8 @@ func fieldFaults(section string, configured map[string]string, known []string) [
 		switch {
 		case !slices.Contains(known, name):
 			faults = append(faults, fmt.Sprintf("%s: has no field %q", section, name))
-		case configured[name] == "" || !printable(configured[name]) || slices.Contains(strings.Split(configured[name], "."), ""):
-			faults = append(faults, section+"."+name+": must be a name, or names joined by points")
+		case configured[name] == "" || !printable(configured[name]):
+			faults = append(faults, section+"."+name+": must be a name")
 		}
 	}
 	return faults

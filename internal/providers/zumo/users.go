@@ -131,7 +131,7 @@ func (c *Client) userToken(ctx context.Context, appUserID string, request any) (
 	if err != nil {
 		return Tokens{}, err
 	}
-	t, err := readTokens(body, c.expiresUnit())
+	t, err := readTokens(body)
 	if err != nil {
 		return Tokens{}, malformed(op, status, err)
 	}

@@ -56,7 +56,7 @@ func (m *membership) options(s *session) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(m.Group),
 		kgo.ConsumeTopics(m.Topics...),
-		kgo.Balancers(kgo.RangeBalancer()),
+		kgo.Balancers(balancer{kgo.RangeBalancer(), s.standBy}),
 		kgo.SessionTimeout(m.SessionTimeout),
 		kgo.HeartbeatInterval(m.Heartbeat),
 		kgo.RebalanceTimeout(m.Rebalance),
@@ -76,4 +76,20 @@ func (m *membership) options(s *session) []kgo.Opt {
 		opts = append(opts, kgo.InstanceID(m.InstanceID))
 	}
 	return opts
+}
+
+// balancer is the range balancer, and tells of an assignment of nothing. The
+// client's own callback of an assignment would wait for the batch in flight.
+type balancer struct {
+	kgo.GroupBalancer
+	nothing func()
+}
+
+// ParseSyncAssignment implements kgo.GroupBalancer.
+func (b balancer) ParseSyncAssignment(assignment []byte) (map[string][]int32, error) {
+	got, err := b.GroupBalancer.ParseSyncAssignment(assignment)
+	if err == nil && len(got) == 0 {
+		b.nothing()
+	}
+	return got, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"rampstream/internal/stream"
 )
@@ -120,22 +121,49 @@ func (s *session) restore(ctx context.Context, offsets map[string]map[int32]kgo.
 	if err != nil {
 		return nil, err
 	}
+	nexts, err := s.restoreAll(ctx, partitions, offsets)
+	if err != nil {
+		return nil, err
+	}
 	out := make(map[string]map[int32]kgo.Offset, len(offsets))
 	for _, t := range s.Topics {
 		out[t] = make(map[int32]kgo.Offset, len(partitions))
-	}
-	for _, p := range partitions {
-		next, err := s.restoreOne(ctx, p, offsets)
-		if err != nil {
-			return nil, err
-		}
-		for t, o := range next {
+		for i, p := range partitions {
 			// No epoch: the position is ours, and the broker must not compare it
 			// with one that it never gave us.
-			out[t][p] = kgo.NewOffset().At(o).WithEpoch(-1)
+			out[t][p] = kgo.NewOffset().At(nexts[i][t]).WithEpoch(-1)
 		}
 	}
 	return out, nil
+}
+
+// restoreAll restores the partitions, as many at once as the table allows. The
+// first failure ends the others.
+func (s *session) restoreAll(ctx context.Context, partitions []int32, offsets map[string]map[int32]kgo.Offset) ([]map[string]int64, error) {
+	parallel := 1
+	if a, ok := s.table.(stream.Assignee); ok {
+		parallel = max(a.Assigned(partitions), 1)
+	}
+	nexts, begun := make([]map[string]int64, len(partitions)), make([]bool, len(partitions))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i, p := range partitions {
+		g.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			begun[i] = true
+			nexts[i], err = s.restoreOne(ctx, p, offsets)
+			return err
+		})
+	}
+	err := g.Wait()
+	for i, p := range partitions {
+		if begun[i] {
+			s.held[p] = true
+		}
+	}
+	return nexts, err
 }
 
 // assigned gives the partition numbers of a co-partitioned assignment, sorted.
@@ -168,7 +196,6 @@ func (s *session) restoreOne(ctx context.Context, p int32, offsets map[string]ma
 		// The client writes the start offset (-2) where the group has none.
 		committed[t] = max(offsets[t][p].EpochOffset().Offset, -1)
 	}
-	s.held[p] = true
 	next, err := s.table.Restore(ctx, p, s.log, committed)
 	if err != nil {
 		return nil, fmt.Errorf("restore partition %d: %w", p, Classify(err))
@@ -190,6 +217,13 @@ func (s *session) restoreOne(ctx context.Context, p int32, offsets map[string]ma
 		return nil, fmt.Errorf("restore partition %d: offsets for %v, want %v", p, sortedKeys(next), s.Topics)
 	}
 	return next, nil
+}
+
+// standBy tells the table of an assignment of nothing, which is never restored.
+func (s *session) standBy() {
+	if a, ok := s.table.(stream.Assignee); ok {
+		a.Assigned(nil)
+	}
 }
 
 // onRevoked is for revoked and lost partitions alike: an eager member loses all.

@@ -63,8 +63,8 @@ type Engine struct {
 	// mostly followed by a poll.
 	recent recent
 	// poison are records whose outputs Kafka refuses; they become dead letters.
-	poison map[coordinate]string
-	buf    []byte // of keys and entries on their way to a table
+	poison   map[coordinate]string
+	key, buf []byte // a key and an entry on their way to or from a table
 }
 
 type coordinate struct {
@@ -85,13 +85,25 @@ type partition struct {
 	// by lane.
 	unknown   int
 	unknownOf map[events.Lane]int
-	// outdated are keys whose state was viewed by other rules.
-	outdated []string
 	// superseded names the rules that were left behind here; foreign those of
 	// states of the restore under way that are not ours.
 	superseded, foreign map[string]bool
-	revoked             bool
+	// outdated counts the states that were viewed by other rules; those before
+	// viewedTo in the table have had their turn.
+	outdated int
+	viewedTo table.Pos
+	revoked  bool
+	// goal is where each input ended at the restore, and source where the states
+	// came from.
+	goal   map[string]int64
+	source string
 }
+
+// Where the states of a restored partition came from.
+const (
+	sourceMemory = "memory" // they were still there
+	sourceTopic  = "topic"
+)
 
 // NewEngine makes an engine that owns no partition.
 func NewEngine(cfg Config) *Engine {
@@ -127,7 +139,9 @@ type overlay struct {
 	next   map[string]int64
 	digest sum
 	added  int64
-	viewed int // outdated keys that the batch viewed again
+	// viewedTo and viewedAll say how far the batch viewed outdated states again.
+	viewedTo  table.Pos
+	viewedAll bool
 
 	unknown   int // hints of subjects without a state that the batch added
 	unknownOf map[events.Lane]int
@@ -139,6 +153,7 @@ type touched struct {
 	partition int32
 	had       bool  // a state existed before the batch
 	old       entry // as in memory
+	outdated  bool  // it was
 	was       events.State
 	state     events.State
 	encoded   []byte // of state, where a transition needed it
@@ -224,7 +239,10 @@ func (e *Engine) Accept() error {
 			p.next[topic] = next
 		}
 		p.digest = o.digest
-		p.outdated = p.outdated[min(o.viewed, len(p.outdated)):]
+		p.viewedTo = o.viewedTo
+		if o.viewedAll {
+			p.outdated = 0
+		}
 	}
 	for key, t := range b.touched {
 		p := e.parts[t.partition]
@@ -234,6 +252,9 @@ func (e *Engine) Accept() error {
 		if t.changed {
 			if err := e.keep(p, key, t.old); err != nil {
 				return err
+			}
+			if t.outdated {
+				p.outdated = max(p.outdated-1, 0)
 			}
 			e.recent.put(key, t.state)
 		}
@@ -283,7 +304,7 @@ func (e *Engine) Poison(i int, class string) bool {
 func (e *Engine) Outdated() (n int) {
 	for _, p := range e.parts {
 		if !p.revoked {
-			n += len(p.outdated)
+			n += p.outdated
 		}
 	}
 	return n
@@ -301,7 +322,7 @@ func (e *Engine) States() (n int) {
 func (e *Engine) overlayOf(b *Batch, p *partition) *overlay {
 	o := b.parts[p.number]
 	if o == nil {
-		o = &overlay{next: map[string]int64{}, digest: p.digest}
+		o = &overlay{next: map[string]int64{}, digest: p.digest, viewedTo: p.viewedTo}
 		b.parts[p.number] = o
 	}
 	return o
@@ -323,10 +344,11 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 		st, cached := e.recent.get(name)
 		if !cached {
 			if st, err = e.decodeState(ctx, key, old.value); err != nil {
-				return nil, fmt.Errorf("state %s in memory: %w", name, err)
+				// A restore that can trust the digest does not decode every state.
+				return nil, fmt.Errorf("state %s in memory: %w", name, ownRecord(err))
 			}
 		}
-		t.had, t.old, t.chain, t.was, t.state = true, old, old.chain, st, st
+		t.had, t.old, t.outdated, t.chain, t.was, t.state = true, old, old.outdated, old.chain, st, st
 	}
 	b.touched[name] = t
 	return t, nil
@@ -412,13 +434,13 @@ func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
 	}
 	o := b.parts[t.partition]
 	if t.had {
-		o.digest = o.digest.sub(hashRecord(name, t.old.value))
+		o.digest = o.digest.sub(t.old.sum)
 	} else {
 		o.added++
 	}
 	sum := hashRecord(name, value)
 	o.digest = o.digest.add(sum)
-	t.old = entry{value: value, chain: t.chain, clean: len(t.after) == 0}
+	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0}
 	topic, typ := e.cfg.Topics.OrderState, "rampstream.v1.OrderState"
 	if t.key.Kind == events.Customer {
 		topic, typ = e.cfg.Topics.CustomerState, "rampstream.v1.CustomerState"

@@ -22,8 +22,8 @@ func TestEntry_roundTrip(t *testing.T) {
 		}
 		_ = reconciler.ParseEntry(value) // any bytes: no panic
 	})
-	if n, _, _, _, _ := reconciler.EntryRoundTrip(nil, events.Digest("x"), true); n != 17 {
-		t.Errorf("an entry has %d bytes beside its value, want 17", n)
+	if n, _, _, _, _ := reconciler.EntryRoundTrip(nil, events.Digest("x"), true); n != 33 {
+		t.Errorf("an entry has %d bytes beside its value, want 33", n)
 	}
 	if _, _, c, _, err := reconciler.EntryRoundTrip(nil, strings.Repeat("x", 300), true); err != nil || len(c) != 255 {
 		t.Errorf("a link of 300 bytes came back with %d, %v", len(c), err)

@@ -120,23 +120,51 @@ func (e *Engine) viewOutdated(ctx context.Context, b *Batch) error {
 	left := e.cfg.RuleChangeBatch
 	numbers := make([]int32, 0, len(e.parts))
 	for n, p := range e.parts {
-		if len(p.outdated) > 0 && !p.revoked {
+		if p.outdated > 0 && !p.revoked {
 			numbers = append(numbers, n)
 		}
 	}
 	slices.Sort(numbers)
 	for _, n := range numbers {
-		p := e.parts[n]
-		o := e.overlayOf(b, p)
-		for o.viewed < len(p.outdated) && left > 0 {
-			if err := e.viewAgain(ctx, b, p, p.outdated[o.viewed]); err != nil {
-				return err
-			}
-			o.viewed++
-			left--
+		if left <= 0 {
+			return nil
 		}
+		viewed, err := e.viewSome(ctx, b, e.parts[n], left)
+		if err != nil {
+			return err
+		}
+		left -= viewed
 	}
 	return nil
+}
+
+// viewSome views about max outdated states of p again.
+func (e *Engine) viewSome(ctx context.Context, b *Batch, p *partition, max int) (viewed int, err error) {
+	// Where few states of many are outdated, a step ends after looking through
+	// this many bytes.
+	const piece, most = 64 << 10, 32 << 20
+	o := e.overlayOf(b, p)
+	for looked := 0; viewed < max && looked < most && !o.viewedAll; looked += piece {
+		var names []string
+		next, more, err := p.states.Walk(o.viewedTo, piece, func(key, raw []byte) error {
+			flags, _, err := headOf(raw)
+			if flags&flagOutdated != 0 {
+				names = append(names, string(key))
+			}
+			return err
+		})
+		if err != nil {
+			return viewed, fmt.Errorf("partition %d: %w", p.number, err)
+		}
+		for _, name := range names {
+			if err := e.viewAgain(ctx, b, p, name); err != nil {
+				return viewed, err
+			}
+		}
+		viewed += len(names)
+		o.viewedTo, o.viewedAll = next, !more
+	}
+	return viewed, nil
 }
 
 func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name string) error {

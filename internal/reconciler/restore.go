@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
-	"rampstream/internal/codec"
 	"rampstream/internal/events"
 	"rampstream/internal/stream"
 )
@@ -24,45 +22,87 @@ const tail = 256
 // still in memory and whose position did not move is used as it is. It returns
 // the next offset of each input. Loss is stream.ErrLoss.
 func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed map[string]int64) (map[string]int64, error) {
-	t := e.cfg.Topics
+	p, err := e.restorer(n, log).load(ctx, e.parts[n], committed, func() error { return e.forget(n) })
+	if err != nil {
+		return nil, err
+	}
+	return e.install(p), nil
+}
+
+// restorer reads one partition back. It uses nothing of the engine that
+// changes, so that several run at once.
+type restorer struct {
+	cfg  Config
+	n    int32
+	log  stream.Log
+	read func(topic string, offset int64) // hears how far a state topic was read
+}
+
+func (e *Engine) restorer(n int32, log stream.Log) *restorer {
+	return &restorer{cfg: e.cfg, n: n, log: log, read: func(string, int64) {}}
+}
+
+// load gives old, if that is what the position describes, else a partition that
+// was read back; forget is called before that begins, so that there is memory
+// for it.
+func (r *restorer) load(ctx context.Context, old *partition, committed map[string]int64, forget func() error) (*partition, error) {
+	p, err := r.restore(ctx, old, committed, forget)
+	if err != nil {
+		return nil, fmt.Errorf("restore partition %d: %w", r.n, err)
+	}
+	return p, nil
+}
+
+func (r *restorer) restore(ctx context.Context, p *partition, committed map[string]int64, forget func() error) (*partition, error) {
+	t := r.cfg.Topics
 	// The ends are captured before anything is read; the caller has fetched
 	// stable offsets, so no older member's transaction can commit after that.
-	ends, err := log.Ends(ctx, n, append(t.Inputs(), t.ReconcilerPosition, t.OrderState, t.CustomerState)...)
+	ends, err := r.log.Ends(ctx, r.n, append(t.Inputs(), t.ReconcilerPosition, t.OrderState, t.CustomerState)...)
 	if err != nil {
-		return nil, fmt.Errorf("restore partition %d: %w", n, err)
+		return nil, err
 	}
-	pos, found, err := e.readPosition(ctx, n, log, ends[t.ReconcilerPosition])
+	pos, found, err := r.readPosition(ctx, ends[t.ReconcilerPosition])
 	if err != nil {
-		return nil, fmt.Errorf("restore partition %d: position: %w", n, err)
+		return nil, fmt.Errorf("position: %w", err)
 	}
-	if err := e.admit(n, pos); err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
+	if err := r.admit(pos); err != nil {
+		return nil, err
 	}
-	p := e.parts[n]
 	if err := orphaned(found, committed); err != nil {
-		return nil, fmt.Errorf("restore partition %d: %w", n, err)
+		return nil, err
 	}
-	reused := p != nil && found && sameAs(p, pos)
-	if !reused {
-		if err := e.forget(n); err != nil {
-			return nil, fmt.Errorf("restore partition %d: %w", n, err)
+	next, err := start(pos, found, ends, t.Inputs())
+	if err != nil {
+		return nil, err
+	}
+	if p != nil && found && sameAs(p, pos) {
+		p.source = sourceMemory
+	} else {
+		if err := forget(); err != nil {
+			return nil, err
 		}
-		if p, err = e.readStates(ctx, n, log, ends, pos, found); err != nil {
-			return nil, fmt.Errorf("restore partition %d: %w", n, err)
+		if p, err = r.readStates(ctx, ends, pos, found); err != nil {
+			return nil, err
 		}
+	}
+	p.next, p.goal = next, map[string]int64{}
+	r.inherit(p, pos)
+	for _, topic := range t.Inputs() {
+		p.goal[topic] = ends[topic].End
+	}
+	return p, nil
+}
+
+// install makes a loaded partition one of the engine's and returns where its
+// inputs go on.
+func (e *Engine) install(p *partition) map[string]int64 {
+	if p.source != sourceMemory {
+		e.recent = recent{} // it may know states of this partition from another time
 	}
 	p.revoked = false
-	e.inherit(p, pos)
-	if err := start(p, pos, found, ends, t.Inputs()); err != nil {
-		return nil, fmt.Errorf("restore partition %d: %w", n, err)
-	}
-	e.parts[n] = p
-	e.cfg.Observer.Restored(n, int64(p.states.Len()), reused)
-	next := make(map[string]int64, len(p.next))
-	for topic, offset := range p.next {
-		next[topic] = offset
-	}
-	return next, nil
+	e.parts[p.number] = p
+	e.cfg.Observer.Restored(p.number, int64(p.states.Len()), p.source == sourceMemory)
+	return maps.Clone(p.next)
 }
 
 // orphaned refuses to begin at the beginning where this group has been before:
@@ -117,41 +157,41 @@ func sameAs(p *partition, pos events.Position) bool {
 	return true
 }
 
-func (e *Engine) readPosition(ctx context.Context, n int32, log stream.Log, r stream.Range) (pos events.Position, found bool, err error) {
+func (r *restorer) readPosition(ctx context.Context, at stream.Range) (pos events.Position, found bool, err error) {
 	read := func(from int64) error {
-		return log.Read(ctx, e.cfg.Topics.ReconcilerPosition, n, from, r.End, true, func(rec stream.Record) error {
-			if string(rec.Key) != positionKey(n) || rec.Value == nil {
+		return r.log.Read(ctx, r.cfg.Topics.ReconcilerPosition, r.n, from, at.End, true, func(rec stream.Record) error {
+			if string(rec.Key) != positionKey(r.n) || rec.Value == nil {
 				return nil
 			}
-			got, err := e.cfg.Codec.DecodePosition(ctx, rec.Value)
+			got, err := r.cfg.Codec.DecodePosition(ctx, rec.Value)
 			if err != nil {
 				return fmt.Errorf("offset %d: %w", rec.Offset, ownRecord(err))
 			}
-			if newer, err := e.cfg.Codec.WrittenNewer(ctx, rec.Value); err != nil || newer {
+			if newer, err := r.cfg.Codec.WrittenNewer(ctx, rec.Value); err != nil || newer {
 				return fmt.Errorf("offset %d was written by a newer version of this program, deploy that one: %w", rec.Offset, errors.Join(err, stream.ErrRefused))
 			}
 			pos, found = got, true
 			return nil
 		})
 	}
-	if err := read(max(r.Start, r.End-tail)); err != nil {
+	if err := read(max(at.Start, at.End-tail)); err != nil {
 		return events.Position{}, false, err
 	}
-	if !found && r.End-tail > r.Start {
-		err = read(r.Start)
+	if !found && at.End-tail > at.Start {
+		err = read(at.Start)
 	}
 	return pos, found, err
 }
 
 // readStates reads the live states and checks them against the position, twice
 // if need be: the first read may have raced the log cleaner.
-func (e *Engine) readStates(ctx context.Context, n int32, log stream.Log, ends map[string]stream.Range, pos events.Position, found bool) (*partition, error) {
+func (r *restorer) readStates(ctx context.Context, ends map[string]stream.Range, pos events.Position, found bool) (*partition, error) {
 	for attempt := 0; ; attempt++ {
-		p, err := e.readOnce(ctx, n, log, ends)
+		p, err := r.readOnce(ctx, ends)
 		if err != nil {
 			return nil, err
 		}
-		err = e.verify(p, pos, found)
+		err = r.verify(p, pos, found)
 		if err == nil {
 			return p, nil
 		}
@@ -161,14 +201,14 @@ func (e *Engine) readStates(ctx context.Context, n int32, log stream.Log, ends m
 	}
 }
 
-func (e *Engine) verify(p *partition, pos events.Position, found bool) error {
+func (r *restorer) verify(p *partition, pos events.Position, found bool) error {
 	states := int64(p.states.Len())
 	switch {
 	case !found && states == 0:
 		return nil
 	case states < pos.States: // also where a crash may leave more: no state is ever taken back
 		return fmt.Errorf("%d states, the position counts %d: %w", states, pos.States, stream.ErrLoss)
-	case !e.cfg.VerifyDigest:
+	case !r.cfg.VerifyDigest:
 		return nil
 	case !found:
 		return fmt.Errorf("%d states but no position: %w", states, stream.ErrLoss)
@@ -180,83 +220,27 @@ func (e *Engine) verify(p *partition, pos events.Position, found bool) error {
 	return nil
 }
 
-// readOnce fills a table from the state topics. What it returns beside an error
+// readOnce fills a table from the state topics. What it opened beside an error
 // is closed.
-func (e *Engine) readOnce(ctx context.Context, n int32, log stream.Log, ends map[string]stream.Range) (*partition, error) {
-	states, err := e.cfg.OpenTable(n)
+func (r *restorer) readOnce(ctx context.Context, ends map[string]stream.Range) (*partition, error) {
+	states, err := r.cfg.OpenTable(r.n)
 	if err != nil {
 		return nil, fmt.Errorf("table: %w", err)
 	}
-	e.recent = recent{} // it may know states of this partition from another time
-	p := &partition{number: n, states: states, next: map[string]int64{}, hints: map[string]events.Millis{}}
-	if err := e.fill(ctx, p, log, ends); err != nil {
+	p := &partition{number: r.n, states: states, hints: map[string]events.Millis{}, source: sourceTopic}
+	err = r.fill(ctx, p, ends)
+	if err == nil {
+		err = r.count(ctx, p)
+	}
+	if err != nil {
 		return nil, errors.Join(err, states.Close())
 	}
-	slices.Sort(p.outdated)
 	return p, nil
 }
 
-func (e *Engine) fill(ctx context.Context, p *partition, log stream.Log, ends map[string]stream.Range) error {
-	for _, topic := range []string{e.cfg.Topics.OrderState, e.cfg.Topics.CustomerState} {
-		r := ends[topic]
-		err := log.Read(ctx, topic, p.number, r.Start, r.End, true, func(rec stream.Record) error { return e.take(p, rec) })
-		if err != nil {
-			return fmt.Errorf("%s: %w", topic, err)
-		}
-	}
-	_, _, err := p.states.Walk("", math.MaxInt, func(key, raw []byte) error { return e.check(ctx, p, string(key), raw) })
-	return err
-}
-
-// take keeps the latest value of a key.
-func (e *Engine) take(p *partition, rec stream.Record) error {
-	if rec.Value == nil {
-		return p.states.Delete(rec.Key)
-	}
-	chain, _ := rec.Header(HeaderChain)
-	e.buf = appendEntry(e.buf[:0], entry{value: rec.Value, chain: string(chain)})
-	return p.states.Put(rec.Key, e.buf)
-}
-
-// check judges a restored state and adds it to the digest.
-func (e *Engine) check(ctx context.Context, p *partition, name string, raw []byte) error {
-	en, err := parseEntry(raw)
-	if err != nil {
-		return err
-	}
-	key, err := events.ParseKey(name)
-	if err != nil {
-		return fmt.Errorf("state key: %w", ownRecord(err))
-	}
-	st, err := e.decodeState(ctx, key, en.value)
-	if err != nil {
-		return fmt.Errorf("state %s: %w", name, ownRecord(err))
-	}
-	// A newer version of this program knows fields that this one would drop
-	// when it writes the state back.
-	// Nothing is lost: that version can go on.
-	if newer, err := e.cfg.Codec.WrittenNewer(ctx, en.value); err != nil || newer {
-		return fmt.Errorf("state %s was written by a newer version of this program, deploy that one: %w", name, errors.Join(err, stream.ErrRefused))
-	}
-	p.digest = p.digest.add(hashRecord(name, en.value))
-	if e.cfg.Rules.Configured(key.Lane()) && st.RulesVersion != e.cfg.Rules.LaneVersion(key.Lane()) {
-		e.outdate(p, key, st.RulesVersion)
-	}
-	return nil
-}
-
-// ownRecord marks an undecodable record of our own topics as loss, unless the
-// registry just does not answer.
-func ownRecord(err error) error {
-	if errors.Is(err, codec.ErrSchemaUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", err, stream.ErrLoss)
-}
-
-// start sets where each input goes on, and refuses to skip what is gone.
-func start(p *partition, pos events.Position, found bool, ends map[string]stream.Range, inputs []string) error {
-	at := map[string]int64{}
+// start gives where each input goes on, and refuses to skip what is gone.
+func start(pos events.Position, found bool, ends map[string]stream.Range, inputs []string) (map[string]int64, error) {
+	at, out := map[string]int64{}, map[string]int64{}
 	for _, in := range pos.Next {
 		at[in.Topic] = in.Offset
 	}
@@ -268,11 +252,11 @@ func start(p *partition, pos events.Position, found bool, ends map[string]stream
 		}
 		switch {
 		case next < r.Start:
-			return fmt.Errorf("%s: offsets %d to %d were removed unread: %w", topic, next, r.Start-1, stream.ErrLoss)
+			return nil, fmt.Errorf("%s: offsets %d to %d were removed unread: %w", topic, next, r.Start-1, stream.ErrLoss)
 		case next > r.End:
-			return fmt.Errorf("%s: the position is at %d, beyond the end of the log at %d: %w", topic, next, r.End, stream.ErrLoss)
+			return nil, fmt.Errorf("%s: the position is at %d, beyond the end of the log at %d: %w", topic, next, r.End, stream.ErrLoss)
 		}
-		p.next[topic] = next
+		out[topic] = next
 	}
-	return nil
+	return out, nil
 }

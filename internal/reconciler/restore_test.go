@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"rampstream/internal/events"
@@ -116,5 +117,60 @@ func TestEngine_restoreFindsEverythingGone(t *testing.T) {
 	}
 	if _, err := e.Restore(context.Background(), 0, w.log, map[string]int64{topics.Webhook: -1, topics.Intent: 0}); err != nil {
 		t.Errorf("first start = %v", err)
+	}
+}
+
+// A restore that verified the digest has not decoded every state. One that
+// cannot be decoded is loss when it is needed.
+func TestEngine_undecodableStateIsLossWhenNeeded(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "wait", minute(1), events.TrustSigned))
+	w.drain()
+	r := w.log.All(topics.OrderState)[0]
+	cut := r.Value[:len(r.Value)-3]
+	w.log.Change(r.Topic, r.Partition, r.Offset, cut)
+	for _, pr := range w.log.All(topics.ReconcilerPosition) {
+		pos, err := w.codec.DecodePosition(t.Context(), pr.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pos.States == 1 {
+			pos.Digest = reconciler.RecordDigest(string(r.Key), cut)
+			value, err := w.codec.EncodePosition(pos)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.log.Change(pr.Topic, pr.Partition, pr.Offset, value)
+		}
+	}
+	w.restart()
+	w.append(w.hook("o1", "done", minute(2), events.TrustSigned))
+	recs := w.poll(rand.New(rand.NewPCG(1, 1)), 9)
+	if _, err := w.eng.Step(t.Context(), recs, false); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Step = %v, want ErrLoss", err)
+	}
+}
+
+// A restore takes place in pieces and stages; what it ends with is the latest
+// of each key, as if it were read one after another.
+func TestEngine_restoreInPieces(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	const orders = 1500
+	for round, word := range []string{"wait", "run", "done"} {
+		for i := range orders {
+			w.append(w.hook(fmt.Sprintf("o%d", i), word, minute(1+round), events.TrustSigned))
+		}
+		for recs := w.poll(rand.New(rand.NewPCG(1, 1)), 500); len(recs) > 0; recs = w.poll(rand.New(rand.NewPCG(1, 1)), 500) {
+			w.step(recs, true)
+		}
+	}
+	w.restart()
+	if n := w.eng.States(); n != orders {
+		t.Errorf("%d states are restored, want %d", n, orders)
+	}
+	if live, held := w.eng.Memory(); live == 0 || held < live {
+		t.Errorf("%d bytes are live in %d held", live, held)
 	}
 }

@@ -27,20 +27,20 @@ import (
 // is refused for a lane that only others know, or that they know alone.
 
 // admit refuses a partition that was written by newer rules than ours.
-func (e *Engine) admit(n int32, pos events.Position) error {
-	mine := e.cfg.Rules.Generation()
+func (r *restorer) admit(pos events.Position) error {
+	mine := r.cfg.Rules.Generation()
 	theirs := order.Generation{Operator: pos.RulesGeneration, Code: pos.RulesCode}
 	switch c := mine.Compare(theirs); {
 	case c > 0:
 		return nil
 	case c < 0:
 		return fmt.Errorf("partition %d was written by rules of generation %v, these are of %v: deploy that version, or set rules.generation to %d in every member to go back to this one: %w",
-			n, theirs, mine, theirs.Operator+1, stream.ErrRefused)
+			r.n, theirs, mine, theirs.Operator+1, stream.ErrRefused)
 	}
-	for _, lane := range e.cfg.Rules.Lanes() {
-		if slices.Contains(pos.Superseded, ruleID(lane, e.cfg.Rules.LaneVersion(lane))) {
+	for _, lane := range r.cfg.Rules.Lanes() {
+		if slices.Contains(pos.Superseded, ruleID(lane, r.cfg.Rules.LaneVersion(lane))) {
 			return fmt.Errorf("the rules of %s were superseded in partition %d, where another member has others: give all members the same configuration, or set rules.generation to %d in every member to go back to these: %w",
-				lane, n, theirs.Operator+1, stream.ErrRefused)
+				lane, r.n, theirs.Operator+1, stream.ErrRefused)
 		}
 	}
 	return nil
@@ -48,11 +48,11 @@ func (e *Engine) admit(n int32, pos events.Position) error {
 
 // inherit takes over what the position says was left behind. Under a higher
 // generation all that was before it is.
-func (e *Engine) inherit(p *partition, pos events.Position) {
+func (r *restorer) inherit(p *partition, pos events.Position) {
 	if p.superseded == nil { // else memory that is used again, and not yet written
 		p.superseded = map[string]bool{}
 	}
-	if e.cfg.Rules.Generation() == (order.Generation{Operator: pos.RulesGeneration, Code: pos.RulesCode}) {
+	if r.cfg.Rules.Generation() == (order.Generation{Operator: pos.RulesGeneration, Code: pos.RulesCode}) {
 		for _, id := range pos.Superseded {
 			p.superseded[id] = true
 		}
@@ -63,16 +63,16 @@ func (e *Engine) inherit(p *partition, pos events.Position) {
 	p.foreign = nil
 }
 
-// outdate notes a restored state that other rules viewed.
-func (e *Engine) outdate(p *partition, key events.Key, version string) {
-	p.outdated = append(p.outdated, key.String())
+// outdate counts a restored state that other rules viewed, and notes which.
+func (p *partition) outdate(lane, version string) {
+	p.outdated++
 	if version == versionUnconfigured {
 		return
 	}
 	if p.foreign == nil {
 		p.foreign = map[string]bool{}
 	}
-	p.foreign[ruleID(key.Lane(), version)] = true
+	p.foreign[ruleID(events.Lane(lane), version)] = true
 }
 
 // describe adds to a position by which rules its partition is written.

@@ -20,7 +20,7 @@ type Log interface {
 
 // Table is a program's memory that follows a group assignment. Its methods are
 // called from the session's goroutines, never while a batch that Poll returned
-// is unfinished, one at a time.
+// is unfinished, one at a time, unless it is an Assignee.
 type Table interface {
 	// Restore is called for each partition number that was assigned, after the
 	// group's stable offset fetch (no older member's transaction can commit
@@ -31,4 +31,14 @@ type Table interface {
 	// Revoke is called when partitions were taken away; the memory of a batch
 	// in flight must not be committed any more.
 	Revoke(partitions []int32)
+}
+
+// An Assignee is a Table that wants to know an assignment as a whole, and can
+// restore several partitions at once.
+type Assignee interface {
+	// Assigned is called with every partition number of a new assignment, before
+	// the first of them is restored; none says that the member stands by. It
+	// returns how many calls of Restore may run at once, and must not wait for
+	// a batch.
+	Assigned(partitions []int32) (parallel int)
 }

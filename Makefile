@@ -56,6 +56,9 @@ cover: ## statement coverage by function, lowest first
 integration: ## the scenarios on NODES real Kafka nodes, as processes (Java 17; Maven the first time)
 	@set -e; trap 'scripts/kafka down' EXIT; export $$(scripts/kafka up $(NODES)); \
 	  REAL_KAFKA=required $(GO) test -count=1 -timeout 20m ./integration/...
+.PHONY: crash
+crash: ## kills brokers and programs for FOR (1m) on a cluster of its own, on SEED (drawn)
+	$(GO) run ./integration/crash -for $(or $(FOR),1m) -seed $(or $(SEED),0)
 kafka-up: ## NODES real Kafka nodes and a registry; prints KAFKA_BROKERS and REGISTRY_URL
 	scripts/kafka up $(NODES)
 kafka-down: ## stop them and remove their data

@@ -7,6 +7,7 @@ import (
 	"github.com/linkedin/goavro/v2"
 
 	"rampstream/internal/codec"
+	"rampstream/internal/config"
 	"rampstream/internal/events"
 	"rampstream/internal/order"
 	"rampstream/internal/stream"
@@ -36,6 +37,8 @@ type Run struct {
 	History
 	Rules order.Rules
 	Codec *codec.Codec
+	// Settings are what Rules were made of: a run is saved with them.
+	Settings config.Config
 	// Schema fetches the text of a schema by its registry id.
 	Schema func(ctx context.Context, id int) (string, error)
 	// Receipts are what ingest promised with answers 200.
@@ -48,6 +51,9 @@ type Run struct {
 	// SharedEpochs: the cluster does not raise a producer's epoch with every
 	// transaction (transaction.version below 2).
 	SharedEpochs bool
+	// AtLeastOnce: without transactions a transition may stand again, with the
+	// same id, after it or after others of its batch.
+	AtLeastOnce bool
 }
 
 // Receipt is where ingest said that an event is durable.

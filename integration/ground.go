@@ -110,7 +110,7 @@ func (g Ground) Record(ctx context.Context, output string) (Run, error) {
 		return Run{}, err
 	}
 	run := Run{
-		History: history, Rules: rules, Codec: cd, Schema: g.Schema, Receipts: receipts, Expected: map[events.Key]events.Status{},
+		History: history, Rules: rules, Codec: cd, Settings: g.Config, Schema: g.Schema, Receipts: receipts, Expected: map[events.Key]events.Status{},
 		Secret: append(append(g.Sim.World.Canaries(), g.Sim.World.Secrets()...), g.Sim.Token), Output: output,
 	}
 	for _, tr := range g.Sim.World.Truth() {

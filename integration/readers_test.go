@@ -10,13 +10,15 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"rampstream/integration"
 	"rampstream/internal/providers/simulator"
 	"rampstream/internal/stream"
 )
 
 // readers: a client that shares no code with ours reads the same records, and
-// another Avro library, in the checker, reads every value. A third reader, in
-// Python, joins where it is installed.
+// another Avro library, in the checker, reads every value. Kafka's own client and
+// librdkafka join where they are installed: they read every topic by both
+// isolation levels.
 func readers(t *testing.T, p platform) {
 	w := newWorld(t, p, options{faults: simulator.DefaultFaults(), stage: 100 * time.Millisecond})
 	ingest, poller, reconciler := w.startAll()
@@ -36,6 +38,14 @@ func readers(t *testing.T, p platform) {
 				}
 			}
 		}
+	}
+	for _, reader := range integration.OtherReaders("..") {
+		found, line, err := reader.Agree(t.Context(), p.brokers, run.History)
+		must(t, err)
+		for _, v := range found {
+			t.Error(v)
+		}
+		t.Log(line)
 	}
 	python(t, w, run)
 }

@@ -33,4 +33,5 @@ func ring(t *testing.T, p platform) {
 	w.ownership(0)
 	t.Logf("decided by %v; faults %v", by, st.Injected)
 	bites(t, run)
+	savedAgain(t, run)
 }

@@ -122,6 +122,7 @@ var scenarios = []scenario{
 	{"rollout", rollout, never},
 	{"readers", readers, never},
 	{"merchant", merchant, never},
+	{"redrive", redriven, never},
 	{"kado bodies", kadoBodies, never},
 	{"exit codes", exitCodes, never},
 	{"hostile", hostile, always},

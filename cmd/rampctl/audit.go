@@ -29,6 +29,9 @@ a second, independent implementation of the rules, and compare the bytes with
 the state topics. Nothing is written. Exit code 3 if a state differs, with the
 key and the first field that does.
 
+A record that the reconciler set aside and that can be read by now is an input
+like any other: its state differs until "rampctl redrive" has brought it back.
+
 Where retention has removed inputs, a state may know more than what is left:
 then what is left must add nothing to it. Such states are counted apart.
 Partitions that the reconciler is writing are read again; what still moves is
@@ -54,8 +57,8 @@ type auditor struct {
 	c     *cli
 	r     reading
 	rules order.Rules
-	local *codec.Codec // encodes for comparison: ids are made up
-	skip  map[string]bool
+	local *codec.Codec           // encodes for comparison: ids are made up
+	aside map[string]asideRecord // by coordinates of the input record
 	sum   auditSummary
 }
 
@@ -69,6 +72,7 @@ type auditSummary struct {
 	OtherRules int64  `json:"viewed_by_other_rules"`
 	Moving     int64  `json:"moving"`
 	DeadLetter int64  `json:"set_aside"`
+	Readable   int64  `json:"set_aside_readable_now"`
 	Different  int64  `json:"different"`
 	Result     string `json:"result"`
 }
@@ -82,7 +86,7 @@ func (c *cli) runAudit(ctx context.Context, r reading, rules order.Rules) error 
 	if err != nil {
 		return err
 	}
-	a := &auditor{c: c, r: r, rules: rules, local: local, skip: map[string]bool{}}
+	a := &auditor{c: c, r: r, rules: rules, local: local, aside: map[string]asideRecord{}}
 	if err := a.setAside(ctx); err != nil {
 		return err
 	}
@@ -113,21 +117,29 @@ func (a *auditor) report() error {
 	s := a.sum
 	_, err := fmt.Fprintf(a.c.out, "%s: %d states of %d records in %d partitions; %d equal, %d equal in another schema, %d consistent with truncated inputs, %d viewed by other rules, %d moving, %d different; %d records set aside\n",
 		s.Result, s.States, s.Records, s.Partitions, s.Equal, s.Reencoded, s.Truncated, s.OtherRules, s.Moving, s.Different, s.DeadLetter)
+	if s.Readable > 0 {
+		fmt.Fprintf(a.c.errw, "%d records that were set aside can be read by now: see rampctl redrive\n", s.Readable)
+	}
 	return err
 }
 
-// setAside reads which input records the reconciler set aside for what they
-// would have made it write: they decode, and are in no state.
+// asideRecord is an input record that the reconciler set aside.
+type asideRecord struct {
+	letter string // coordinates of its dead letter
+	// final is true for what it would have made the reconciler write: it can be
+	// read, and is in no state.
+	final bool
+}
+
+// setAside reads which input records the reconciler set aside.
 func (a *auditor) setAside(ctx context.Context) error {
 	return a.r.Scan(ctx, &inspect.Cursor{Topic: a.r.Topics.DeadLetter}, func(rec stream.Record) error {
-		header := func(name string) string { v, _ := rec.Header(name); return string(v) }
-		if header(stream.HeaderErrConnector) != "reconciler" {
+		l, err := stream.ParseDeadLetter(rec)
+		if err != nil || l.Program != "reconciler" {
 			return nil
 		}
-		switch header(stream.HeaderErrClass) {
-		case reconciler.ClassTooLarge, reconciler.ClassUnwritable, reconciler.ClassPanic:
-			a.skip[header(stream.HeaderErrTopic)+"-"+header(stream.HeaderErrPartition)+"-"+header(stream.HeaderErrOffset)] = true
-		}
+		final := l.Class == reconciler.ClassTooLarge || l.Class == reconciler.ClassUnwritable || l.Class == reconciler.ClassPanic
+		a.aside[l.Source.At().String()] = asideRecord{l.At.String(), final}
 		return nil
 	})
 }
@@ -146,6 +158,17 @@ type snapshot struct {
 	subjects  map[string]*subject
 	truncated bool // inputs below the position are gone
 	moved     map[string]int64
+	// redriven are the dead letters that a record of the inputs was made of.
+	redriven map[string]bool
+	// readable are records that were set aside and can be read by now.
+	readable []readable
+}
+
+// readable is what to do with a record that was set aside, unless a copy of it
+// was redriven.
+type readable struct {
+	letter string
+	join   func()
 }
 
 // attempts is how often a partition is read while the reconciler writes to it.
@@ -178,7 +201,7 @@ func (a *auditor) partition(ctx context.Context, n int32) error {
 // read takes the position, the states, and the position again: when it has not
 // moved, the states between are those of the position.
 func (a *auditor) read(ctx context.Context, n int32) (*snapshot, error) {
-	s := &snapshot{subjects: map[string]*subject{}}
+	s := &snapshot{subjects: map[string]*subject{}, redriven: map[string]bool{}}
 	var err error
 	if s.next, err = a.position(ctx, n); err != nil {
 		return nil, err
@@ -212,6 +235,7 @@ func (a *auditor) read(ctx context.Context, n int32) (*snapshot, error) {
 			return nil, err
 		}
 	}
+	a.judgeReadable(s)
 	return s, nil
 }
 

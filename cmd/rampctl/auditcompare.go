@@ -39,14 +39,13 @@ func (a *auditor) markMoving(ctx context.Context, n int32, s *snapshot) error {
 // stands in the wrong partition.
 func (a *auditor) input(ctx context.Context, s *snapshot, rec stream.Record) error {
 	a.sum.Records++
-	at := events.Sighting{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
+	if letter, ok := rec.Header(stream.HeaderRedriveOf); ok {
+		s.redriven[string(letter)] = true
+	}
+	aside, was := a.aside[rec.At().String()]
 	key, tell, rows, err := a.decode(ctx, rec)
-	switch {
-	case errors.Is(err, codec.ErrCorrupt), errors.Is(err, codec.ErrWrongRecord):
-	case err != nil:
-		return err
-	case key.String() == string(rec.Key) && stream.PartitionOf(rec.Key, a.r.Partitions) == rec.Partition && !a.skip[at.Coordinates()]:
-		sub := a.subject(s, rec.Key)
+	join := func() {
+		sub := a.subject(s, []byte(key.String()))
 		if sub.history == nil {
 			sub.history = oracle.NewHistory(key, a.rules.Settings().Margin)
 		}
@@ -54,20 +53,40 @@ func (a *auditor) input(ctx context.Context, s *snapshot, rec stream.Record) err
 		if s.truncated {
 			sub.rows = order.Join(sub.rows, rows)
 		}
+	}
+	switch {
+	case was && aside.final, errors.Is(err, codec.ErrCorrupt), errors.Is(err, codec.ErrWrongRecord), was && errors.Is(err, codec.ErrUnknownSchema):
+	case err != nil:
+		return err
+	case key.String() != string(rec.Key) || stream.PartitionOf(rec.Key, a.r.Partitions) != rec.Partition:
+	case was:
+		s.readable = append(s.readable, readable{aside.letter, join})
+		return nil
+	default:
+		join()
 		return nil
 	}
 	a.sum.DeadLetter++
 	return nil
 }
 
+// judgeReadable joins what was set aside, can be read by now, and was not
+// redriven: no state knows it.
+func (a *auditor) judgeReadable(s *snapshot) {
+	for _, r := range s.readable {
+		a.sum.DeadLetter++
+		if !s.redriven[r.letter] {
+			a.sum.Readable++
+			r.join()
+		}
+	}
+}
+
 // decode reads an input record for both implementations of the rules.
 func (a *auditor) decode(ctx context.Context, rec stream.Record) (key events.Key, tell func(*oracle.History), rows []events.Evidence, err error) {
-	at := oracle.Where{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
-	where := order.Where{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset}
-	if rec.AppendTime {
-		at.AppendedAt = events.Millis(rec.TimestampMs)
-		where.AppendedAt = at.AppendedAt
-	}
+	appended := events.Millis(rec.AppendedAt(a.r.cfg.Reconciler.BelieveOrigin))
+	at := oracle.Where{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, AppendedAt: appended}
+	where := order.Where{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, AppendedAt: appended}
 	switch rec.Topic {
 	case a.r.Topics.Webhook:
 		w, err := a.r.Codec.DecodeWebhook(ctx, rec.Value)

@@ -34,7 +34,7 @@ accounts:
   - provider: kado
     account: acme
     webhook: {public_key: ctl-public, secrets: [ctl-kado-webhook-sec-1, ctl-kado-webhook-sec-2]}
-    api: {base_url: "%s", allow_insecure: true, public_key: ctl-public, private_key: ctl-kado-private-key-1, widget_id: ctl-widget}
+    api: {base_url: "%s", allow_insecure: true, public_key: ctl-public, private_key: ctl-kado-private-key-1, widget_id: ctl-widget, paths: {kyc_by_user_ref: "/v1/partner/kyc/{userRef}"}}
   - provider: kanga
     account: shop
     webhook: {trust: hint, path_token: ctl-kanga-path-token}
@@ -168,7 +168,7 @@ func (c ctl) customer(p events.Provider) string {
 
 // documented are the calls that the command line must have.
 var documented = map[string][]string{
-	"kado":   {"configure-webhook", "kyc-submit", "kyc-init-partial", "kyc-upload-docs", "kyc-status", "order", "quote"},
+	"kado":   {"configure-webhook", "kyc-submit", "kyc-init-partial", "kyc-upload-docs", "kyc-status", "kyc-status-by-ref", "order", "quote"},
 	"kanga":  {"estimate", "start-url", "create-payment", "check", "test"},
 	"koinal": {"quote", "create-order", "status", "token"},
 	"zumo":   {"token", "user-token", "create-user", "get-user", "mark-synced", "delete-user", "users"},

@@ -40,6 +40,7 @@ func (c ctl) lines() []ctlLine {
 		{provider: "kado", call: "order", args: []string{kadoOrder}, want: map[string]any{"key": key("kado", events.Order, kadoOrder)}},
 		{provider: "kado", call: "quote", args: []string{"--method", "ach", "--amount", "100", "--asset", "USDC", "--blockchain", "solana"}, want: map[string]any{"asset": "USDC"}},
 		{provider: "kado", call: "kyc-status", args: []string{kadoUser}, want: map[string]any{"key": key("kado", events.Customer, kadoUser)}},
+		{provider: "kado", call: "kyc-status-by-ref", args: []string{kadoUser}},
 		{provider: "kado", call: "kyc-submit", args: []string{"--body", "-"}, stdin: ctlPerson},
 		{provider: "kado", call: "kyc-init-partial", args: []string{"--body", "-"}, stdin: ctlPerson},
 		{provider: "kado", call: "kyc-upload-docs", args: []string{kadoUser, "--type", "passport", "--front", image}, want: ok},

@@ -30,6 +30,7 @@ func kadoCalls() []*call {
 				return s.check(events.Customer, a[0], 0)
 			},
 		},
+		kadoByRef(),
 		kadoPerson("kyc-submit", "Send all that is known of a customer, and print Kado's userId", "POST /v1/partner/kyc/submit, signed. Not idempotent.",
 			func(ctx context.Context, c *kado.Client, p kado.Person) (string, error) { return c.SubmitKYC(ctx, p) }),
 		kadoPerson("kyc-init-partial", "Send what is known of a customer so far; the phone may be missing", "POST /v1/partner/kyc/init-partial, signed. Not idempotent.",
@@ -42,6 +43,25 @@ func kadoCalls() []*call {
 }
 
 func kadoClient(s *session) (*kado.Client, error) { return kado.NewClient(s.account, s.env) }
+
+func kadoByRef() *call {
+	return &call{
+		use: "kyc-status-by-ref USER-REF", short: "Ask for the KYC level of a customer by our own reference of it", args: cobra.ExactArgs(1),
+		example: "kyc-status-by-ref c6e2e802-edfb-4478-9ae9-33fae16b7c0a --account acme",
+		long:    "GET of api.paths.kyc_by_user_ref, signed. Kado's document names the call and gives no path.",
+		run: func(ctx context.Context, s *session, a []string) (any, error) {
+			c, err := kadoClient(s)
+			if err != nil {
+				return nil, err
+			}
+			got, err := c.KYCByUserRef(ctx, a[0])
+			if err != nil {
+				return nil, err
+			}
+			return object{{"level", got.Level}, {"docs_uploaded", got.DocsUploaded}, {"user_id", got.UserID}}, nil
+		},
+	}
+}
 
 func kadoQuote() *call {
 	var q kado.QuoteRequest

@@ -38,7 +38,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 	loop := &reconciler.Loop{
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
-			VerifyDigest: c.Guarantee == config.ExactlyOnce, Observer: metrics,
+			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
 		}),
 		MaxBatch: c.MaxBatch, Now: time.Now, Log: p.Log,
 		Open: func(ctx context.Context, table stream.Table) (reconciler.Session, error) {
@@ -66,8 +66,8 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 	if c.Guarantee == config.AtLeastOnce {
 		s, err := kafka.OpenPlainGroup(ctx, p.kafka("rampstream-reconciler"), kafka.PlainOptions{
 			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs, CoPartitioned: t.CoPartitioned(),
-			SessionTimeout: c.SessionTimeout,
-			Last:           [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
+			SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
+			Last: [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
 		}, table)
 		if err != nil {
 			return nil, fmt.Errorf("at least once: %w", err)
@@ -76,7 +76,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 	}
 	s, err := kafka.OpenTxnGroup(ctx, p.kafka("rampstream-reconciler"), kafka.TxnOptions{
 		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs, CoPartitioned: t.CoPartitioned(),
-		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout,
+		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
 	}, table)
 	if err != nil {
 		return nil, err

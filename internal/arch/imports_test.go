@@ -52,6 +52,8 @@ var arrows = map[string][]string{
 	"internal/reconciler": append([]string{"internal/table", "internal/table/slab"}, programs...),
 	"internal/replay":     programs,
 	"internal/inspect":    {"internal/codec", "internal/events", "internal/order", "internal/stream"},
+	// redrive forecasts with the reconciler's own step function.
+	"internal/redrive": {"internal/codec", "internal/events", "internal/order", "internal/reconciler", "internal/stream"},
 
 	// app wires the programs for the mains; like everything below the mains it
 	// names no concrete provider.

@@ -111,23 +111,43 @@ var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 2048
 // maxBuffer bounds what the pool keeps.
 const maxBuffer = 64 << 10
 
-// begin starts a value of the record: its frame.
-func (c *Codec) begin(record string) (*buffer, error) {
+func newBuffer() *buffer {
+	v := buffers.Get().(*buffer)
+	v.b = v.b[:0]
+	return v
+}
+
+// frame begins a value of the record in b.
+func (c *Codec) frame(b []byte, record string) ([]byte, error) {
 	id, ok := c.ids[record]
 	if !ok {
-		return nil, fmt.Errorf("codec: encode %s: %w", record, ErrNoID)
+		return b, fmt.Errorf("codec: encode %s: %w", record, ErrNoID)
 	}
-	v := buffers.Get().(*buffer)
-	v.b = binary.BigEndian.AppendUint32(append(v.b[:0], magic), uint32(id))
+	return binary.BigEndian.AppendUint32(append(b, magic), uint32(id)), nil
+}
+
+// begin is frame in a buffer.
+func (c *Codec) begin(record string) (*buffer, error) {
+	v := newBuffer()
+	b, err := c.frame(v.b, record)
+	if err != nil {
+		return nil, err
+	}
+	v.b = b
 	return v, nil
 }
 
-// end is the value; v must not be used after it.
-func (v *buffer) end() []byte {
-	out := make([]byte, len(v.b))
-	copy(out, v.b)
-	if cap(v.b) <= maxBuffer {
+// end is the value that was written to b, which v had; v must not be used after
+// it.
+func (v *buffer) end(b []byte, err error) ([]byte, error) {
+	if cap(b) <= maxBuffer {
+		v.b = b
 		buffers.Put(v)
 	}
-	return out
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, len(b))
+	copy(out, b)
+	return out, nil
 }

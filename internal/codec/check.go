@@ -187,27 +187,8 @@ func keyOf(f *faults, key, provider, account, subject, id string) events.Key {
 		f.add("subject", "not order or customer")
 	}
 	f.key(k)
-	f.require(isKey(key, k), "key", "disagrees with its parts")
+	f.require(events.Named(k, key), "key", "disagrees with its parts")
 	return k
-}
-
-// isKey is s == k.String() without its allocation.
-func isKey(s string, k events.Key) bool {
-	for _, part := range [...]string{string(k.Provider), string(k.Account)} {
-		n := len(part)
-		if len(s) <= n || s[:n] != part || s[n] != '/' {
-			return false
-		}
-		s = s[n+1:]
-	}
-	if k.Kind == events.Customer {
-		const kind = "customer/"
-		if len(s) < len(kind) || s[:len(kind)] != kind {
-			return false
-		}
-		s = s[len(kind):]
-	}
-	return s == k.ID
 }
 
 func validOutcome(o events.Outcome) bool { return slices.Contains(outcomes, o) }

@@ -33,7 +33,6 @@ const (
 var (
 	RowsSorted        = rowsSorted
 	ASCII             = ascii
-	IsKey             = isKey
 	AppendCoordinates = appendCoordinates
 )
 

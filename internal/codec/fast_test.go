@@ -208,8 +208,8 @@ func TestCodec_keepsNoMemoryOfTheCaller(t *testing.T) {
 func TestShortForms_areThoseOfEvents(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		k := drawAnyKey(rt)
-		if s := rapid.OneOf(rapid.Just(k.String()), rapid.StringMatching(`[a-z]{0,2}/[a-z]{0,2}(/customer)?/?[a-z]{0,2}`)).Draw(rt, "key"); codec.IsKey(s, k) != (s == k.String()) {
-			rt.Fatalf("isKey(%q, %+v) = %v", s, k, codec.IsKey(s, k))
+		if s := rapid.OneOf(rapid.Just(k.String()), rapid.StringMatching(`[a-z]{0,2}/[a-z]{0,2}(/customer)?/?[a-z]{0,2}`)).Draw(rt, "key"); events.Named(k, s) != (s == k.String()) {
+			rt.Fatalf("Named(%q, %+v) = %v", s, k, events.Named(k, s))
 		}
 		at := events.Sighting{Topic: rapid.StringN(1, 80, -1).Draw(rt, "topic"), Partition: rapid.Int32Min(0).Draw(rt, "partition"), Offset: rapid.Int64Min(0).Draw(rt, "offset")}
 		if got, want := codec.AppendCoordinates(nil, at.Topic, at.Partition, at.Offset), at.Coordinates(); !bytes.HasSuffix(got, []byte(want)) || codec.TextOf(got) != want {

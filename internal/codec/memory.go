@@ -21,16 +21,22 @@ func (f *faults) checkTask(x *events.CheckTask) {
 
 // EncodeCheckTask is the record value of x. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodeCheckTask(x events.CheckTask) ([]byte, error) {
+	v := newBuffer()
+	return v.end(c.AppendCheckTask(v.b, &x))
+}
+
+// AppendCheckTask appends the record value of x to b. On error b is returned as it
+// was. Errors: ErrInvalid, ErrNoID.
+func (c *Codec) AppendCheckTask(b []byte, x *events.CheckTask) ([]byte, error) {
 	var f faults
-	if f.checkTask(&x); f.err != nil {
-		return nil, f.of("CheckTask", ErrInvalid)
+	if f.checkTask(x); f.err != nil {
+		return b, f.of("CheckTask", ErrInvalid)
 	}
-	v, err := c.begin("CheckTask")
+	v, err := c.frame(b, "CheckTask")
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	v.b = appendCheckTask(v.b, &x)
-	return v.end(), nil
+	return appendCheckTask(v, x), nil
 }
 
 // DecodeCheckTask reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
@@ -43,7 +49,7 @@ func (c *Codec) DecodeCheckTask(ctx context.Context, value []byte) (events.Check
 	var r reader
 	var x events.CheckTask
 	if w.ours {
-		r.open(value)
+		r.open(nil, value)
 		r.readCheckTask(&x)
 		r.close()
 	} else {
@@ -83,8 +89,7 @@ func (c *Codec) EncodeLaneState(x events.LaneState) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.b = appendLaneState(v.b, &x)
-	return v.end(), nil
+	return v.end(appendLaneState(v.b, &x), nil)
 }
 
 // DecodeLaneState reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
@@ -97,7 +102,7 @@ func (c *Codec) DecodeLaneState(ctx context.Context, value []byte) (events.LaneS
 	var r reader
 	var x events.LaneState
 	if w.ours {
-		r.open(value)
+		r.open(nil, value)
 		r.readLaneState(&x)
 		r.close()
 	} else {
@@ -147,8 +152,7 @@ func (c *Codec) EncodePosition(x events.Position) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.b = appendPosition(v.b, &x)
-	return v.end(), nil
+	return v.end(appendPosition(v.b, &x), nil)
 }
 
 func byTopic(a, b events.InputOffset) int { return strings.Compare(a.Topic, b.Topic) }
@@ -163,7 +167,7 @@ func (c *Codec) DecodePosition(ctx context.Context, value []byte) (events.Positi
 	var r reader
 	var x events.Position
 	if w.ours {
-		r.open(value)
+		r.open(nil, value)
 		r.readPosition(&x)
 		r.close()
 	} else {

@@ -32,34 +32,41 @@ func (c *Codec) EncodeWebhook(x events.Webhook) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.b = appendWebhook(v.b, &x)
-	return v.end(), nil
+	return v.end(appendWebhook(v.b, &x), nil)
 }
 
 // DecodeWebhook reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
-func (c *Codec) DecodeWebhook(ctx context.Context, value []byte) (events.Webhook, error) {
-	w, err := c.writerFor(ctx, "Webhook", value)
-	if err != nil {
+func (c *Codec) DecodeWebhook(ctx context.Context, value []byte) (x events.Webhook, err error) {
+	if err := c.ReadWebhook(ctx, nil, value, &x); err != nil {
 		return events.Webhook{}, err
 	}
+	return x, nil
+}
+
+// ReadWebhook is DecodeWebhook into x, which must be zero, with its texts in t.
+// After an error x says nothing.
+func (c *Codec) ReadWebhook(ctx context.Context, t *Texts, value []byte, x *events.Webhook) error {
+	w, err := c.writerFor(ctx, "Webhook", value)
+	if err != nil {
+		return err
+	}
 	var r reader
-	var x events.Webhook
 	if w.ours {
-		r.open(value)
-		r.readWebhook(&x)
+		r.open(t, value)
+		r.readWebhook(x)
 		r.close()
 	} else {
 		var v webhookWire
 		if err := w.resolve("Webhook", value, &v); err != nil {
-			return events.Webhook{}, err
+			return err
 		}
-		x = v.value(&r.faults)
+		*x = v.value(&r.faults)
 	}
-	if r.webhook(&x); r.err != nil {
-		return events.Webhook{}, r.of("Webhook", ErrCorrupt)
+	if r.webhook(x); r.err != nil {
+		return r.of("Webhook", ErrCorrupt)
 	}
-	return x, nil
+	return nil
 }
 
 func (f *faults) intent(x *events.Intent) {
@@ -90,34 +97,41 @@ func (c *Codec) EncodeIntent(x events.Intent) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.b = appendIntent(v.b, &x)
-	return v.end(), nil
+	return v.end(appendIntent(v.b, &x), nil)
 }
 
 // DecodeIntent reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
-func (c *Codec) DecodeIntent(ctx context.Context, value []byte) (events.Intent, error) {
-	w, err := c.writerFor(ctx, "Intent", value)
-	if err != nil {
+func (c *Codec) DecodeIntent(ctx context.Context, value []byte) (x events.Intent, err error) {
+	if err := c.ReadIntent(ctx, nil, value, &x); err != nil {
 		return events.Intent{}, err
 	}
+	return x, nil
+}
+
+// ReadIntent is DecodeIntent into x, which must be zero, with its texts in t.
+// After an error x says nothing.
+func (c *Codec) ReadIntent(ctx context.Context, t *Texts, value []byte, x *events.Intent) error {
+	w, err := c.writerFor(ctx, "Intent", value)
+	if err != nil {
+		return err
+	}
 	var r reader
-	var x events.Intent
 	if w.ours {
-		r.open(value)
-		r.readIntent(&x)
+		r.open(t, value)
+		r.readIntent(x)
 		r.close()
 	} else {
 		var v intentWire
 		if err := w.resolve("Intent", value, &v); err != nil {
-			return events.Intent{}, err
+			return err
 		}
-		x = v.value(&r.faults)
+		*x = v.value(&r.faults)
 	}
-	if r.intent(&x); r.err != nil {
-		return events.Intent{}, r.of("Intent", ErrCorrupt)
+	if r.intent(x); r.err != nil {
+		return r.of("Intent", ErrCorrupt)
 	}
-	return x, nil
+	return nil
 }
 
 func (f *faults) statusCheck(x *events.StatusCheck) {
@@ -147,32 +161,39 @@ func (c *Codec) EncodeStatusCheck(x events.StatusCheck) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.b = appendStatusCheck(v.b, &x)
-	return v.end(), nil
+	return v.end(appendStatusCheck(v.b, &x), nil)
 }
 
 // DecodeStatusCheck reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
 // ErrSchemaUnavailable.
-func (c *Codec) DecodeStatusCheck(ctx context.Context, value []byte) (events.StatusCheck, error) {
-	w, err := c.writerFor(ctx, "StatusCheck", value)
-	if err != nil {
+func (c *Codec) DecodeStatusCheck(ctx context.Context, value []byte) (x events.StatusCheck, err error) {
+	if err := c.ReadStatusCheck(ctx, nil, value, &x); err != nil {
 		return events.StatusCheck{}, err
 	}
+	return x, nil
+}
+
+// ReadStatusCheck is DecodeStatusCheck into x, which must be zero, with its texts in t.
+// After an error x says nothing.
+func (c *Codec) ReadStatusCheck(ctx context.Context, t *Texts, value []byte, x *events.StatusCheck) error {
+	w, err := c.writerFor(ctx, "StatusCheck", value)
+	if err != nil {
+		return err
+	}
 	var r reader
-	var x events.StatusCheck
 	if w.ours {
-		r.open(value)
-		r.readStatusCheck(&x)
+		r.open(t, value)
+		r.readStatusCheck(x)
 		r.close()
 	} else {
 		var v statusCheckWire
 		if err := w.resolve("StatusCheck", value, &v); err != nil {
-			return events.StatusCheck{}, err
+			return err
 		}
-		x = v.value(&r.faults)
+		*x = v.value(&r.faults)
 	}
-	if r.statusCheck(&x); r.err != nil {
-		return events.StatusCheck{}, r.of("StatusCheck", ErrCorrupt)
+	if r.statusCheck(x); r.err != nil {
+		return r.of("StatusCheck", ErrCorrupt)
 	}
-	return x, nil
+	return nil
 }

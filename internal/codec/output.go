@@ -26,16 +26,22 @@ func (f *faults) transition(x *events.Transition) {
 
 // EncodeTransition is the record value of x. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodeTransition(x events.Transition) ([]byte, error) {
+	v := newBuffer()
+	return v.end(c.AppendTransition(v.b, &x))
+}
+
+// AppendTransition appends the record value of x to b. On error b is returned as it
+// was. Errors: ErrInvalid, ErrNoID.
+func (c *Codec) AppendTransition(b []byte, x *events.Transition) ([]byte, error) {
 	var f faults
-	if f.transition(&x); f.err != nil {
-		return nil, f.of("Transition", ErrInvalid)
+	if f.transition(x); f.err != nil {
+		return b, f.of("Transition", ErrInvalid)
 	}
-	v, err := c.begin("Transition")
+	v, err := c.frame(b, "Transition")
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	v.b = appendTransition(v.b, &x)
-	return v.end(), nil
+	return appendTransition(v, x), nil
 }
 
 // DecodeTransition reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
@@ -48,7 +54,7 @@ func (c *Codec) DecodeTransition(ctx context.Context, value []byte) (events.Tran
 	var r reader
 	var x events.Transition
 	if w.ours {
-		r.open(value)
+		r.open(nil, value)
 		r.readTransition(&x)
 		r.close()
 	} else {
@@ -93,8 +99,7 @@ func (c *Codec) EncodeDiscrepancy(x events.Discrepancy) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.b = appendDiscrepancy(v.b, &x)
-	return v.end(), nil
+	return v.end(appendDiscrepancy(v.b, &x), nil)
 }
 
 // DecodeDiscrepancy reads a record value. Errors: ErrCorrupt, ErrWrongRecord,
@@ -107,7 +112,7 @@ func (c *Codec) DecodeDiscrepancy(ctx context.Context, value []byte) (events.Dis
 	var r reader
 	var x events.Discrepancy
 	if w.ours {
-		r.open(value)
+		r.open(nil, value)
 		r.readDiscrepancy(&x)
 		r.close()
 	} else {

@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 )
 
 // reader reads Avro's binary encoding of the types that our schemas have, for
@@ -14,12 +15,38 @@ import (
 type reader struct {
 	faults
 	// s is a copy of the body. Every text that is read is a part of it, so a
-	// record costs one allocation, and lives as long as any text of it.
+	// record costs one allocation, or none of its own where it goes into a Texts,
+	// and lives as long as any text of it.
 	s string
 	i int // the next byte of s
 }
 
-func (r *reader) open(value []byte) { r.s = string(value[frameSize:]) }
+func (r *reader) open(t *Texts, value []byte) {
+	if t == nil {
+		r.s = string(value[frameSize:])
+		return
+	}
+	r.s = t.hold(value[frameSize:])
+}
+
+// Texts is memory for the texts of many values: one allocation for some dozens
+// of them, which lives as long as any of their texts. The zero Texts is ready
+// for use; it must not be copied, nor used by two goroutines.
+type Texts struct{ b strings.Builder }
+
+// textRoom is what is made room for at once.
+const textRoom = 64 << 10
+
+// hold is string(b) in t's memory.
+func (t *Texts) hold(b []byte) string {
+	if t.b.Cap()-t.b.Len() < len(b) {
+		t.b.Reset()
+		t.b.Grow(max(len(b), textRoom))
+	}
+	at := t.b.Len()
+	t.b.Write(b)
+	return t.b.String()[at:]
+}
 
 // close finds what follows the value.
 func (r *reader) close() {

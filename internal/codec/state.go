@@ -101,21 +101,27 @@ func rowsSorted(rows []events.Evidence) bool {
 // sorted. Shown facts that the record has no column for are not written: they
 // stand in the evidence. Errors: ErrInvalid, ErrNoID.
 func (c *Codec) EncodeState(x events.State) ([]byte, error) {
-	record := stateRecord(x.Key.Kind)
+	v := newBuffer()
 	x.Open = sortedCopy(x.Open)
 	if !rowsSorted(x.Evidence) {
 		x.Evidence = slices.SortedFunc(slices.Values(x.Evidence), events.Evidence.Compare)
 	}
+	return v.end(c.AppendState(v.b, &x))
+}
+
+// AppendState appends the record value of x, whose evidence and Open are sorted,
+// to b. On error b is returned as it was. Errors: ErrInvalid, ErrNoID.
+func (c *Codec) AppendState(b []byte, x *events.State) ([]byte, error) {
+	record := stateRecord(x.Key.Kind)
 	var f faults
-	if f.state(&x); f.err != nil {
-		return nil, f.of(record, ErrInvalid)
+	if f.state(x); f.err != nil {
+		return b, f.of(record, ErrInvalid)
 	}
-	v, err := c.begin(record)
+	v, err := c.frame(b, record)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	v.b = appendState(v.b, &x)
-	return v.end(), nil
+	return appendState(v, x), nil
 }
 
 // DecodeState reads a record value of either state topic. Errors: ErrCorrupt,
@@ -143,30 +149,50 @@ func (c *Codec) DecodeCustomerState(ctx context.Context, value []byte) (events.S
 	return c.decodeState(ctx, events.Customer, value)
 }
 
-func (c *Codec) decodeState(ctx context.Context, kind events.SubjectKind, value []byte) (events.State, error) {
-	record := stateRecord(kind)
-	w, err := c.writerFor(ctx, record, value)
+func (c *Codec) decodeState(ctx context.Context, kind events.SubjectKind, value []byte) (x events.State, err error) {
+	r, err := c.readState(ctx, nil, kind, value, &x)
 	if err != nil {
 		return events.State{}, err
 	}
-	var r reader
-	var x events.State
+	if r.state(&x); r.err != nil {
+		return events.State{}, r.of(stateRecord(kind), ErrCorrupt)
+	}
+	return x, nil
+}
+
+// RereadState reads a value that Decode or Encode has already passed, of the
+// kind, into x, with its texts in t and its evidence in the memory of
+// x.Evidence, if there is enough. x must be zero otherwise, that memory too. It
+// checks the encoding alone. Errors are those of DecodeState; after one x says
+// nothing.
+func (c *Codec) RereadState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State) error {
+	r, err := c.readState(ctx, t, kind, value, x)
+	if err == nil && r.err != nil {
+		err = r.of(stateRecord(kind), ErrCorrupt)
+	}
+	return err
+}
+
+// readState reads a state and leaves its checks to the caller.
+func (c *Codec) readState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State) (r reader, err error) {
+	record := stateRecord(kind)
+	w, err := c.writerFor(ctx, record, value)
+	if err != nil {
+		return r, err
+	}
 	if w.ours {
-		r.open(value)
-		r.readState(&x, kind)
+		r.open(t, value)
+		r.readState(x, kind)
 		r.close()
 	} else {
 		var v stateWire
 		if err := w.resolve(record, value, &v); err != nil {
-			return events.State{}, err
+			return r, err
 		}
-		x = v.value(&r.faults)
+		*x = v.value(&r.faults)
 	}
 	r.require(x.Key.Kind == kind, "subject", "does not belong in this record")
-	if r.state(&x); r.err != nil {
-		return events.State{}, r.of(record, ErrCorrupt)
-	}
-	return x, nil
+	return r, nil
 }
 
 // sortedCopy is in, sorted; in itself is not touched.

@@ -158,7 +158,10 @@ type Poller struct {
 	CallTimeout time.Duration `koanf:"call_timeout" yaml:"call_timeout"` // of one call to a provider
 	// SessionTimeout is how long a silent member keeps its lanes.
 	SessionTimeout time.Duration `koanf:"session_timeout" yaml:"session_timeout"`
-	Drain          time.Duration `koanf:"drain" yaml:"drain"` // calls in flight at SIGTERM
+	// LeaveOnStop gives the lanes up at SIGTERM. Otherwise they wait for the
+	// instance, at most SessionTimeout, and nobody else is disturbed.
+	LeaveOnStop bool          `koanf:"leave_on_stop" yaml:"leave_on_stop"`
+	Drain       time.Duration `koanf:"drain" yaml:"drain"` // calls in flight at SIGTERM
 }
 
 // Guarantee names how the reconciler writes.
@@ -184,6 +187,13 @@ type Reconciler struct {
 	TransactionTimeout time.Duration `koanf:"transaction_timeout" yaml:"transaction_timeout"`
 	// SessionTimeout is how long a silent member keeps its partitions.
 	SessionTimeout time.Duration `koanf:"session_timeout" yaml:"session_timeout"`
+	// BelieveOrigin takes the append time of a copied record (redriven,
+	// mirrored) from its ramp_origin_appended_at header where that is earlier.
+	// Whoever may write the input topics may write the header.
+	BelieveOrigin bool `koanf:"believe_origin" yaml:"believe_origin"`
+	// LeaveOnStop gives the partitions up at SIGTERM. Otherwise they wait for the
+	// instance, at most SessionTimeout, and nobody else is disturbed.
+	LeaveOnStop bool `koanf:"leave_on_stop" yaml:"leave_on_stop"`
 }
 
 // Rules are the settings that the view of the evidence reads. They are part of

@@ -145,6 +145,9 @@ func (c Config) checkPoller(fs *faults) {
 	fs.check(p.Concurrency >= 1 && p.Concurrency <= 1000, "poller.concurrency", "must be 1 to 1000", p.Concurrency)
 	between(fs, "poller.call_timeout", p.CallTimeout, time.Second, 2*time.Minute)
 	between(fs, "poller.session_timeout", p.SessionTimeout, minSession, maxSession)
+	// A call begins at the latest when two thirds of the session have passed
+	// without a heartbeat. It must end before the next owner's first call.
+	fs.check(p.CallTimeout <= p.SessionTimeout/3, "poller.call_timeout", "must be at most a third of poller.session_timeout", p.CallTimeout)
 	between(fs, "poller.drain", p.Drain, 0, 10*time.Minute)
 	fs.check(p.Group != c.Reconciler.Group, "poller.group", "must differ from reconciler.group", p.Group)
 }

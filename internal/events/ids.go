@@ -17,34 +17,62 @@ type EventID string
 // Digest hashes parts with their lengths, so that no two lists of parts share
 // a digest by concatenation. 128 bits of SHA-256, lower-case hexadecimal.
 func Digest(parts ...string) string {
-	h := sha256.New()
-	var n [8]byte
+	var room [256]byte // on the stack: enough for most
+	b := room[:0]
 	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return hash128(b)
+}
+
+// DigestBytes is Digest of parts that are bytes. room is memory to work in, and
+// is returned, perhaps grown, for the next call.
+func DigestBytes(room []byte, parts ...[]byte) (digest string, again []byte) {
+	room = room[:0]
+	for _, p := range parts {
+		room = binary.BigEndian.AppendUint64(room, uint64(len(p)))
+		room = append(room, p...)
+	}
+	return hash128(room), room
+}
+
+func hash128(b []byte) string {
+	sum := sha256.Sum256(b)
+	var text [32]byte
+	hex.Encode(text[:], sum[:16])
+	return string(text[:])
 }
 
 // Digest is a content hash of the facts; equal facts have equal digests.
-func (f Facts) Digest() string {
-	var b strings.Builder
-	for _, s := range f.strings() {
-		b.WriteString(s)
-		b.WriteByte(0)
-	}
-	return Digest("facts", b.String())
+func (f *Facts) Digest() string {
+	const head = "facts"
+	var room [512]byte
+	b := binary.BigEndian.AppendUint64(room[:0], uint64(len(head)))
+	b = append(b, head...)
+	at := len(b)
+	b = f.appendTo(append(b, make([]byte, 8)...)) // the length of the text comes last
+	binary.BigEndian.PutUint64(b[at:], uint64(len(b)-at-8))
+	return hash128(b)
 }
 
-// strings lists every field, in a fixed order that is part of the digest.
-func (f Facts) strings() []string {
-	return []string{
+// appendTo appends every field and a zero byte each, in an order that is part of
+// the digest.
+func (f *Facts) appendTo(b []byte) []byte {
+	for _, s := range [...]string{
 		string(f.FiatAmount), f.FiatCurrency, string(f.CryptoAmount), f.CryptoAsset, f.CryptoNetwork,
 		string(f.CryptoReceiveMin), f.Side, f.TxHash, f.CustomerID, f.MerchantRef, f.CustomerRef, f.ExternalID,
-		f.StatusInData, f.FundsTaken, int64String(int64(f.ProviderCreatedAt)),
-		f.KYCLevel, f.DocsUploaded, f.VerificationStatus, f.WalletStatus, f.WalletID, f.WalletAccounts,
+		f.StatusInData, f.FundsTaken,
+	} {
+		b = append(append(b, s...), 0)
 	}
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(f.ProviderCreatedAt))
+	b = append(hex.AppendEncode(b, n[:]), 0)
+	for _, s := range [...]string{f.KYCLevel, f.DocsUploaded, f.VerificationStatus, f.WalletStatus, f.WalletID, f.WalletAccounts} {
+		b = append(append(b, s...), 0)
+	}
+	return b
 }
 
 func int64String(n int64) string {

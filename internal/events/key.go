@@ -79,6 +79,25 @@ func (k Key) String() string {
 	return string(k.Provider) + "/" + string(k.Account) + "/" + k.ID
 }
 
+// Named reports whether text is k.String(), without making that.
+func Named[T string | []byte](k Key, text T) bool {
+	for _, part := range [...]string{string(k.Provider), string(k.Account)} {
+		n := len(part)
+		if len(text) <= n || string(text[:n]) != part || text[n] != '/' {
+			return false
+		}
+		text = text[n+1:]
+	}
+	if k.Kind == Customer {
+		const kind = "customer/"
+		if len(text) < len(kind) || string(text[:len(kind)]) != kind {
+			return false
+		}
+		text = text[len(kind):]
+	}
+	return string(text) == k.ID
+}
+
 // Lane is the lane that answers for k.
 func (k Key) Lane() Lane { return LaneOf(k.Provider, k.Account) }
 

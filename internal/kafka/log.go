@@ -59,8 +59,23 @@ func (l *Log) Ends(ctx context.Context, partition int32, topics ...string) (map[
 	return out, nil
 }
 
-// offsets lists the offset at a special timestamp (-2 oldest, -1 high
-// watermark), again while leaders move.
+// Since is the offset of the first record whose timestamp is not before at, in
+// milliseconds since the epoch, by the broker's time index; the end of the
+// partition when there is none.
+func (l *Log) Since(ctx context.Context, topic string, partition int32, at int64) (int64, error) {
+	found, err := l.offsets(ctx, partition, []string{topic}, max(at, 0))
+	if err != nil {
+		return 0, err
+	}
+	if n := found[topic]; n >= 0 {
+		return n, nil
+	}
+	ends, err := l.offsets(ctx, partition, []string{topic}, -1)
+	return ends[topic], err
+}
+
+// offsets lists the offset at a timestamp (-2 oldest, -1 high watermark; -1 is
+// the answer when no record is as young), again while leaders move.
 func (l *Log) offsets(ctx context.Context, partition int32, topics []string, at int64) (map[string]int64, error) {
 	var err error
 	for try := range 20 {

@@ -279,3 +279,25 @@ func TestLog_Read_recordsKeepEverything(t *testing.T) {
 		t.Errorf("read back (-want +got):\n%s", diff)
 	}
 }
+
+func TestLog_Since(t *testing.T) {
+	cfg, _ := start(t, 2, "timed")
+	p := openProducer(t, cfg, kafka.ProducerOptions{})
+	for _, at := range []int64{1000, 2000, 3000} {
+		if _, err := p.Publish(context15(t), stream.Record{Topic: "timed", Partition: 1, Key: []byte("k"), Value: []byte("v"), TimestampMs: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := openLog(t, cfg)
+	for _, tc := range []struct {
+		partition int32
+		at, want  int64
+	}{{1, -5, 0}, {1, 1000, 0}, {1, 1001, 1}, {1, 3000, 2}, {1, 3001, 3}, {0, 0, 0}} {
+		if got, err := l.Since(context15(t), "timed", tc.partition, tc.at); err != nil || got != tc.want {
+			t.Errorf("Since(partition %d, %d) = %d, %v; want %d", tc.partition, tc.at, got, err, tc.want)
+		}
+	}
+	if _, err := l.Since(context15(t), "nowhere", 0, 0); !errors.Is(err, stream.ErrRefused) {
+		t.Errorf("Since of a missing topic = %v, want ErrRefused", err)
+	}
+}

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
 	"rampstream/internal/stream"
@@ -326,15 +326,28 @@ func (s *session) pollError(ctx context.Context, fetches kgo.Fetches) error {
 func (s *session) close() {
 	s.unwatch()
 	s.stopNow()
+	member := ""
 	if s.cl != nil {
+		member, _ = s.cl.GroupMetadata()
 		s.cl.CloseAllowingRebalance()
 	}
-	if s.LeaveOnClose && s.InstanceID != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		// If it fails the session timeout does the same, later.
-		_, _ = kadm.NewClient(s.log.cl).LeaveGroup(ctx, kadm.LeaveGroup(s.Group).InstanceIDs(s.InstanceID))
+	if s.LeaveOnClose && s.InstanceID != "" && member != "" {
+		s.leave(member)
 	}
 	s.log.Close()
 	s.onRevoked(context.Background(), nil, nil)
+}
+
+// leave takes a static member out of its group, by both of its names: by the
+// instance's alone it would throw out a successor of the same name, whose lease
+// would still run.
+func (s *session) leave(member string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID, m.InstanceID = member, &s.InstanceID
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID, req.Members = s.Group, member, append(req.Members, m)
+	// If it fails the session timeout does the same, later.
+	_, _ = req.RequestWith(ctx, s.log.cl)
 }

@@ -33,7 +33,7 @@ type Where struct {
 // sight makes the sighting of something observed at t. A time more than margin
 // ahead of the log's clock is cut to that: a maximum cannot forget, so a clock
 // that is ahead must not win for ever. future reports that it was cut.
-func (w Where) sight(t events.Millis, id events.EventID, margin events.Millis) (s events.Sighting, future bool) {
+func (w *Where) sight(t events.Millis, id events.EventID, margin events.Millis) (s events.Sighting, future bool) {
 	if limit := w.AppendedAt + margin; w.AppendedAt != 0 && t > limit {
 		t, future = limit, true
 	}
@@ -42,19 +42,35 @@ func (w Where) sight(t events.Millis, id events.EventID, margin events.Millis) (
 
 // FromWebhook is the evidence of one webhook. A hint is none.
 func (r Rules) FromWebhook(w events.Webhook, at Where) []events.Evidence {
-	if w.Trust != events.TrustSigned {
-		return nil
-	}
-	s, future := at.sight(w.ObservedAt, w.EventID, r.margin())
-	row := events.Evidence{Kind: events.EvidenceWebhook, Word: shorten(w.StatusRaw), Listed: w.Status != events.StatusUnknown, Digest: w.Facts.Digest(), First: s, Facts: w.Facts}
-	return withFuture(row, sourceWebhook, future)
+	return r.AppendWebhook(nil, &w, &at)
 }
 
 // FromCheck is the evidence of one status check. A failed answer to a hint is
 // none: forged hints must not create states.
 func (r Rules) FromCheck(c events.StatusCheck, at Where) []events.Evidence {
+	return r.AppendCheck(nil, &c, &at)
+}
+
+// FromIntent is the evidence of one intent.
+func (r Rules) FromIntent(i events.Intent, at Where) []events.Evidence {
+	return r.AppendIntent(nil, &i, &at)
+}
+
+// AppendWebhook appends FromWebhook to dst.
+func (r *Rules) AppendWebhook(dst []events.Evidence, w *events.Webhook, at *Where) []events.Evidence {
+	if w.Trust != events.TrustSigned {
+		return dst
+	}
+	s, future := at.sight(w.ObservedAt, w.EventID, r.margin())
+	return appendRow(dst, &events.Evidence{
+		Kind: events.EvidenceWebhook, Word: shorten(w.StatusRaw), Listed: w.Status != events.StatusUnknown, Digest: w.Facts.Digest(), First: s, Facts: w.Facts,
+	}, sourceWebhook, future)
+}
+
+// AppendCheck appends FromCheck to dst.
+func (r *Rules) AppendCheck(dst []events.Evidence, c *events.StatusCheck, at *Where) []events.Evidence {
 	if c.Cause == events.CauseHint && c.Outcome != events.OutcomeOK {
-		return nil
+		return dst
 	}
 	s, future := at.sight(c.ObservedAt, c.EventID, r.margin())
 	row := events.Evidence{Kind: events.EvidencePoll, Word: shorten(c.Word()), First: s, Last: s}
@@ -67,29 +83,30 @@ func (r Rules) FromCheck(c events.StatusCheck, at Where) []events.Evidence {
 			row.Word = hashed(row.Word)
 		}
 	}
-	return withFuture(row, sourcePoll, future)
+	return appendRow(dst, &row, sourcePoll, future)
 }
 
-// FromIntent is the evidence of one intent.
-func (r Rules) FromIntent(i events.Intent, at Where) []events.Evidence {
+// AppendIntent appends FromIntent to dst.
+func (r *Rules) AppendIntent(dst []events.Evidence, i *events.Intent, at *Where) []events.Evidence {
 	s, future := at.sight(i.ObservedAt, i.EventID, r.margin())
 	switch i.Kind {
 	case events.Forget:
-		return []events.Evidence{{Kind: events.EvidenceForget, Digest: i.ContentHash(), First: s, Operator: i.Operator, Reason: i.Reason}}
+		return append(dst, events.Evidence{Kind: events.EvidenceForget, Digest: i.ContentHash(), First: s, Operator: i.Operator, Reason: i.Reason})
 	case events.Decide:
 		row := events.Evidence{Kind: events.EvidenceDecision, Word: i.Status.String(), Digest: i.ContentHash(), First: s, Last: s, Operator: i.Operator, Reason: i.Reason}
-		return withFuture(row, sourceDecision, future)
+		return appendRow(dst, &row, sourceDecision, future)
 	}
 	row := events.Evidence{Kind: events.EvidenceIntent, Digest: i.ContentHash(), First: s, Revision: i.Revision, Facts: i.Facts}
-	return withFuture(row, sourceIntent, future)
+	return appendRow(dst, &row, sourceIntent, future)
 }
 
-func withFuture(row events.Evidence, source string, future bool) []events.Evidence {
-	rows := []events.Evidence{row}
+// appendRow appends row, and the row that says that its source was dated ahead.
+func appendRow(dst []events.Evidence, row *events.Evidence, source string, future bool) []events.Evidence {
+	dst = append(dst, *row)
 	if future {
-		rows = append(rows, events.Evidence{Kind: events.EvidenceFuture, Word: source, First: row.First, Last: row.First})
+		dst = append(dst, events.Evidence{Kind: events.EvidenceFuture, Word: source, First: row.First, Last: row.First})
 	}
-	return rows
+	return dst
 }
 
 func shorten(word string) string {

@@ -170,6 +170,25 @@ func (r Rules) Lanes() []events.Lane {
 // Generation ranks these rules among others.
 func (r Rules) Generation() Generation { return Generation{r.settings.Generation, CodeGeneration} }
 
+// Knows is Configured for the lane of key.
+func (r *Rules) Knows(key *events.Key) bool { return r.lane(key) != &noLane }
+
+// VersionFor is LaneVersion for the lane of key.
+func (r *Rules) VersionFor(key *events.Key) string {
+	if lr := r.lane(key); lr != &noLane {
+		return lr.version
+	}
+	return r.version
+}
+
+// Pollable reports whether the provider can be asked about key.
+func (r *Rules) Pollable(key *events.Key) bool {
+	if key.Kind == events.Customer {
+		return r.lane(key).vocabulary.PollCustomers
+	}
+	return r.lane(key).vocabulary.PollOrders
+}
+
 // Vocabulary is the table of a lane; the zero Vocabulary, to which every word
 // is unknown, for a lane that is not configured.
 func (r Rules) Vocabulary(l events.Lane) events.Vocabulary {

@@ -12,18 +12,23 @@ import (
 // It is a pure function of the state.
 func (r Rules) Schedule(st events.State) (task events.CheckTask, ok bool) {
 	var in Reading
-	if !r.pollable(&st.Key) || st.DecidedBy == RuleForgotten {
-		return events.CheckTask{}, false
-	}
-	in.rules, in.key = &r, st.Key
-	in.s.read(st.Evidence, r.lane(&st.Key), st.Key.Kind)
-	return in.Schedule(&st)
+	return r.ReadSchedule(&in, &st)
 }
 
-// Schedule is Rules.Schedule of a state of the evidence that was read.
+// ReadSchedule is Schedule with in as the memory to work in.
+func (r *Rules) ReadSchedule(in *Reading, st *events.State) (task events.CheckTask, ok bool) {
+	if !r.Pollable(&st.Key) || st.DecidedBy == RuleForgotten {
+		return events.CheckTask{}, false
+	}
+	in.rules, in.key = r, st.Key
+	in.s.read(st.Evidence, r.lane(&st.Key), st.Key.Kind)
+	return in.Schedule(st)
+}
+
+// Schedule is Rules.Schedule of the state that Assess made of what was read.
 func (in *Reading) Schedule(st *events.State) (task events.CheckTask, ok bool) {
 	r := in.rules
-	if !r.pollable(&st.Key) || st.DecidedBy == RuleForgotten {
+	if !r.Pollable(&st.Key) || st.DecidedBy == RuleForgotten {
 		return events.CheckTask{}, false
 	}
 	task = events.CheckTask{
@@ -34,14 +39,6 @@ func (in *Reading) Schedule(st *events.State) (task events.CheckTask, ok bool) {
 		return r.confirmation(&in.s, st, task)
 	}
 	return r.openCheck(&in.s, st, task)
-}
-
-// pollable reports whether the provider can be asked about key.
-func (r *Rules) pollable(key *events.Key) bool {
-	if key.Kind == events.Customer {
-		return r.lane(key).vocabulary.PollCustomers
-	}
-	return r.lane(key).vocabulary.PollOrders
 }
 
 // confirmation schedules the trailing checks of a settled order: each offset

@@ -81,9 +81,30 @@ func (r *Rules) Read(in *Reading, key events.Key, rows []events.Evidence) {
 	in.d = r.decide(&in.s)
 }
 
-// Announced is what a transition would announce, and the rule that decided.
-func (in *Reading) Announced() (st events.Status, settled bool, rule string) {
-	return in.d.status, in.d.rule == RuleForgotten || terminal(in.key.Kind, in.d.status), in.d.rule
+// Announcement is what transitions are about: what a state says first, and what
+// the next one needs to know of it.
+type Announcement struct {
+	Status    events.Status
+	StatusRaw string // the word of the deciding evidence
+	Terminal  bool
+	Rule      string // that decided
+	LastSeen  events.Millis
+}
+
+// Announced is the announcement of a state.
+func Announced(st *events.State) Announcement {
+	return Announcement{st.Status, st.StatusRaw, st.Terminal, st.DecidedBy, st.LastSeenAt}
+}
+
+// Announced is the announcement of the state that Assess would make.
+func (in *Reading) Announced() Announcement {
+	d := &in.d
+	a := Announcement{Status: d.status, Rule: d.rule, LastSeen: in.s.lastSeen.At}
+	a.Terminal = d.rule == RuleForgotten || terminal(in.key.Kind, d.status)
+	if d.row != nil {
+		a.StatusRaw = d.row.Word
+	}
+	return a
 }
 
 // Assess makes st the view of the evidence, which it keeps, and returns its
@@ -97,12 +118,10 @@ func (in *Reading) Assess(st *events.State) []events.Discrepancy {
 	if st.RulesVersion = s.lane.version; s.lane == &noLane {
 		st.RulesVersion = in.rules.version
 	}
-	_, st.Terminal, _ = in.Announced()
+	a := in.Announced()
+	st.StatusRaw, st.Terminal = a.StatusRaw, a.Terminal
 	if d.since == 0 {
 		st.Since = s.since(d.status)
-	}
-	if d.row != nil {
-		st.StatusRaw = d.row.Word
 	}
 	if d.rule == RuleForgotten {
 		return nil

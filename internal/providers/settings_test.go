@@ -92,3 +92,29 @@ func TestJSONReason(t *testing.T) {
 		}
 	}
 }
+
+func TestParseRoute(t *testing.T) {
+	for _, tc := range []struct {
+		text, placeholder string
+		want              providers.Route
+	}{
+		{"/order", "", providers.Route{Method: "POST", Path: "/order"}},
+		{"GET /v2/orders/{id}", "{id}", providers.Route{Method: "GET", Path: "/v2/orders/{id}"}},
+		{"order", "", providers.Route{}},
+		{"", "", providers.Route{}},
+		{"get /order", "", providers.Route{}},
+		{"TRACE /order", "", providers.Route{}},
+		{"GET  /order", "", providers.Route{}},
+		{"/order?a=b", "", providers.Route{}},
+		{"/or%64er", "", providers.Route{}},
+		{"/order/{id}", "", providers.Route{}},
+		{"/order", "{id}", providers.Route{}},
+		{"/{id}/{id}", "{id}", providers.Route{}},
+		{"/{id}/{other}", "{id}", providers.Route{}},
+		{"https://other.example.com/order", "", providers.Route{}},
+	} {
+		if got, err := providers.ParseRoute(tc.text, "POST", tc.placeholder); got != tc.want || (err == nil) != (tc.want.Path != "") {
+			t.Errorf("ParseRoute(%q, %q) = %+v, %v; want %+v", tc.text, tc.placeholder, got, err, tc.want)
+		}
+	}
+}

@@ -126,10 +126,7 @@ func (e *Engine) read(ctx context.Context, r stream.Record) (obs observation, cl
 }
 
 func (e *Engine) decode(ctx context.Context, r stream.Record) (observation, error) {
-	at := order.Where{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	if r.AppendTime {
-		at.AppendedAt = events.Millis(r.TimestampMs)
-	}
+	at := order.Where{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, AppendedAt: events.Millis(r.AppendedAt(e.cfg.BelieveOrigin))}
 	switch r.Topic {
 	case e.cfg.Topics.Webhook:
 		w, err := e.cfg.Codec.DecodeWebhook(ctx, r.Value)

@@ -32,6 +32,10 @@ type Config struct {
 	// VerifyDigest is off where the platform has no transactions: there a
 	// crash may leave states newer than the position.
 	VerifyDigest bool
+	// BelieveOrigin takes the append time of a copied record from where it was
+	// copied, if that was earlier: a redriven record is then no younger than the
+	// one that was set aside.
+	BelieveOrigin bool
 	// RuleChangeBatch is how many restored states are viewed again in one step
 	// after the rules changed; 0 means 200.
 	RuleChangeBatch int

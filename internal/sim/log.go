@@ -94,6 +94,21 @@ func (l *Log) Read(_ context.Context, topic string, n int32, from, to int64, _ b
 	return nil
 }
 
+// Since is the offset of the first record that is not older than at, in
+// milliseconds; the end when there is none.
+func (l *Log) Since(_ context.Context, topic string, n int32, at int64) (int64, error) {
+	if l.topics[topic] == nil || n >= l.Partitions {
+		return 0, fmt.Errorf("since %s-%d: %w", topic, n, stream.ErrRefused)
+	}
+	p := l.topics[topic][n]
+	for _, r := range p.records {
+		if r.TimestampMs >= at {
+			return r.Offset, nil
+		}
+	}
+	return p.next, nil
+}
+
 // All is every record of a topic, by partition and offset.
 func (l *Log) All(topic string) []stream.Record {
 	var out []stream.Record

@@ -1,6 +1,10 @@
 package stream
 
-import "strconv"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
 
 // Header names of a dead letter, those of Kafka Connect.
 const (
@@ -27,5 +31,64 @@ func DeadLetter(dead string, src Record, program, stage, class, message string) 
 		Header{HeaderErrClass, []byte(class)},
 		Header{HeaderErrMessage, []byte(message)},
 	)
+	if src.AppendTime {
+		h = append(h, Header{HeaderErrAppended, strconv.AppendInt(nil, src.TimestampMs, 10)})
+	}
 	return Record{Topic: dead, Partition: Auto, Key: src.Key, Value: src.Value, Headers: h}
+}
+
+// HeaderErrAppended is ours beside those of Kafka Connect: the broker's clock
+// when the record was appended, in milliseconds since the epoch. It is absent
+// where the topic's timestamps are not the broker's.
+const HeaderErrAppended = "ramp_errors_appended_at"
+
+// Letter is a dead letter taken apart.
+type Letter struct {
+	// At is the dead letter itself, without its bytes.
+	At Coordinate
+	// Source is the record that was set aside: its coordinates (-1 for an HTTP
+	// body), key, value, headers, and its append time where that is known.
+	Source                         Record
+	Program, Stage, Class, Message string
+}
+
+// ParseDeadLetter is the inverse of DeadLetter. It fails for a record that does
+// not say where it came from.
+func ParseDeadLetter(r Record) (Letter, error) {
+	l := Letter{At: r.At(), Source: Record{Key: r.Key, Value: r.Value}}
+	h := slices.Clone(r.Headers)
+	// The last of a name is the one that DeadLetter added; earlier ones are the
+	// record's own.
+	take := func(name string) (string, bool) {
+		for i := len(h) - 1; i >= 0; i-- {
+			if h[i].Key == name {
+				v := string(h[i].Value)
+				h = slices.Delete(h, i, i+1)
+				return v, true
+			}
+		}
+		return "", false
+	}
+	// It stands last, or DeadLetter did not add it.
+	if n := len(h) - 1; n >= 0 && h[n].Key == HeaderErrAppended {
+		text, _ := take(HeaderErrAppended)
+		if ms, err := strconv.ParseInt(text, 10, 64); err == nil && ms > 0 {
+			l.Source.TimestampMs, l.Source.AppendTime = ms, true
+		}
+	}
+	topic, ok1 := take(HeaderErrTopic)
+	partition, ok2 := take(HeaderErrPartition)
+	offset, ok3 := take(HeaderErrOffset)
+	p, err1 := strconv.ParseInt(partition, 10, 32)
+	o, err2 := strconv.ParseInt(offset, 10, 64)
+	if !ok1 || !ok2 || !ok3 || err1 != nil || err2 != nil {
+		return Letter{}, fmt.Errorf("dead letter %s does not say where it came from", l.At)
+	}
+	l.Source.Topic, l.Source.Partition, l.Source.Offset = topic, int32(p), o
+	l.Program, _ = take(HeaderErrConnector)
+	l.Stage, _ = take(HeaderErrStage)
+	l.Class, _ = take(HeaderErrClass)
+	l.Message, _ = take(HeaderErrMessage)
+	l.Source.Headers = h
+	return l, nil
 }

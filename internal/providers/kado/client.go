@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -27,6 +28,7 @@ type Client struct {
 	private  providers.Secret
 	widgetID string
 	account  events.Account
+	byRef    string // route of the KYC status by userRef; "" where none is configured
 }
 
 // NewClient builds a client from an account's api settings. It makes no call.
@@ -44,6 +46,13 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 	}
 	if c.now == nil {
 		c.now = time.Now
+	}
+	if a.API.Paths[byUserRef] != "" {
+		r, err := userRefRoute(a.API)
+		if err != nil {
+			return nil, fmt.Errorf("api.paths.%s: %w", byUserRef, err)
+		}
+		c.byRef = r.Path
 	}
 	return c, nil
 }

@@ -102,6 +102,40 @@ func TestCheck_customer(t *testing.T) {
 	}
 }
 
+// The document names the call and no path: without the setting it is not made.
+func TestKYCByUserRef(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != "GET" || r.URL.Path != "/v1/partner/kyc/ref/our-ref-1" {
+			t.Errorf("request %s %s", r.Method, r.URL.Path)
+		}
+		verified(t, r, nil)
+		fmt.Fprint(w, `{"success":true,"data":{"userId":"u1","status":"L2","docsUploaded":false,"email":"jane@example.com"}}`)
+	}))
+	t.Cleanup(srv.Close)
+	a := apiAccount(srv.URL)
+	client := func() *kado.Client {
+		c, err := kado.NewClient(a, env())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	rejected := func(c *kado.Client, ref string) {
+		var failed *providers.CallError
+		if got, err := c.KYCByUserRef(t.Context(), ref); got != (kado.KYC{}) || !errors.As(err, &failed) || failed.Outcome != events.OutcomeRejected || failed.HTTPStatus != 0 {
+			t.Errorf("KYCByUserRef(%q) = %+v, %v; want it refused before it is sent", ref, got, err)
+		}
+	}
+	rejected(client(), "our-ref-1")
+	a.API.Paths = map[string]string{"kyc_by_user_ref": "/v1/partner/kyc/ref/{userRef}"}
+	rejected(client(), "a/b")
+	rejected(client(), "..")
+	want := kado.KYC{Level: "L2", DocsUploaded: "false", UserID: "u1"}
+	if got, err := client().KYCByUserRef(t.Context(), "our-ref-1"); err != nil || got != want {
+		t.Errorf("KYCByUserRef = %+v, %v; want %+v", got, err, want)
+	}
+}
+
 // Every way in which a status call can fail has its class, and no error says
 // anything of the request or the answer.
 func TestCheck_failures(t *testing.T) {

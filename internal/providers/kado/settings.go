@@ -1,7 +1,9 @@
 package kado
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +33,7 @@ func Validate(a providers.Account, p providers.Policy) []string {
 	faults := providers.UnusedSettings(a,
 		"webhook.trust", "webhook.public_key", "webhook.secrets", "webhook.secret_files", "webhook.allow_short_secrets",
 		"webhook.window", "webhook.url", "webhook.strict", "webhook.reading",
-		"api.base_url", "api.allow_insecure", "api.public_key", "api.private_key", "api.private_key_file", "api.widget_id")
+		"api.base_url", "api.allow_insecure", "api.public_key", "api.private_key", "api.private_key_file", "api.widget_id", "api.paths")
 	faults = append(faults, webhookFaults(a, p)...)
 	faults = append(faults, apiFaults(a, p)...)
 	return slices.DeleteFunc(faults, func(s string) bool { return s == "" })
@@ -105,6 +107,30 @@ func apiFaults(a providers.Account, p providers.Policy) []string {
 	}
 	if a.API.PrivateKey != "" {
 		faults = append(faults, secretFaults("api.private_key", a.API.PrivateKey, a, p)...)
+	}
+	return append(faults, pathFaults(a.API)...)
+}
+
+// byUserRef is the one name under api.paths: the document names a KYC status by
+// our own reference of a customer, and gives no path for it.
+const byUserRef = "kyc_by_user_ref"
+
+func userRefRoute(api providers.API) (providers.Route, error) {
+	r, err := providers.ParseRoute(api.Paths[byUserRef], "GET", "{userRef}")
+	if err == nil && r.Method != "GET" {
+		return providers.Route{}, errors.New("must be a GET")
+	}
+	return r, err
+}
+
+func pathFaults(api providers.API) []string {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(api.Paths)) {
+		if name != byUserRef {
+			faults = append(faults, fmt.Sprintf("api.paths.%s: unknown call, known is %s", name, byUserRef))
+		} else if _, err := userRefRoute(api); err != nil {
+			faults = append(faults, fmt.Sprintf("api.paths.%s: %v", name, err))
+		}
 	}
 	return faults
 }

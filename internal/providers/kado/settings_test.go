@@ -46,6 +46,14 @@ func TestValidate(t *testing.T) {
 		{"plain base url", func(a *providers.Account) { a.API.BaseURL = "http://h" }, providers.Policy{}, "api.base_url: "},
 		{"half a key pair", func(a *providers.Account) { a.API.PublicKey = publicKey }, providers.Policy{}, "api.public_key: "},
 		{"key with a line break", func(a *providers.Account) { a.API.PublicKey, a.API.PrivateKey = "a\nb", privateKey }, providers.Policy{}, "api.public_key: "},
+		{"path by userRef", func(a *providers.Account) {
+			a.API = providers.API{PublicKey: publicKey, PrivateKey: privateKey, Paths: map[string]string{"kyc_by_user_ref": "/v1/partner/kyc/ref/{userRef}"}}
+		}, providers.Policy{}, ""},
+		{"path without the userRef", func(a *providers.Account) { a.API.Paths = map[string]string{"kyc_by_user_ref": "/v1/kyc"} }, providers.Policy{}, "api.paths.kyc_by_user_ref: "},
+		{"path by POST", func(a *providers.Account) {
+			a.API.Paths = map[string]string{"kyc_by_user_ref": "POST /v1/kyc/{userRef}"}
+		}, providers.Policy{}, "api.paths.kyc_by_user_ref: "},
+		{"path of an unknown call", func(a *providers.Account) { a.API.Paths = map[string]string{"order": "/x"} }, providers.Policy{}, "api.paths.order: "},
 		{"widget id", func(a *providers.Account) { a.API.WidgetID = "a b" }, providers.Policy{}, "api.widget_id: "},
 		{"another provider's setting", func(a *providers.Account) { a.API.Login = "secret-canary" }, providers.Policy{}, "api.login: "},
 	} {

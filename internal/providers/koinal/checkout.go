@@ -35,16 +35,16 @@ func (c *Client) Quote(ctx context.Context, q QuoteRequest) (Quote, error) {
 	const op = "koinal quote"
 	body := map[string]any{}
 	if q.FiatCurrency != "" {
-		body[c.fields.name("currency")] = q.FiatCurrency
+		c.fields.put(body, "currency", q.FiatCurrency)
 	}
 	if q.CryptoAsset != "" {
-		body[c.fields.name("cryptocurrency")] = q.CryptoAsset
+		c.fields.put(body, "cryptocurrency", q.CryptoAsset)
 	}
 	switch {
 	case q.FiatAmount.Valid() && q.CryptoAmount == "":
-		body[c.fields.name("currency_amount")] = json.Number(q.FiatAmount) // its literal, digit by digit
+		c.fields.put(body, "currency_amount", json.Number(q.FiatAmount)) // its literal, digit by digit
 	case q.CryptoAmount.Valid() && q.FiatAmount == "":
-		body[c.fields.name("cryptocurrency_amount")] = json.Number(q.CryptoAmount)
+		c.fields.put(body, "cryptocurrency_amount", json.Number(q.CryptoAmount))
 	default:
 		return Quote{}, rejected(op, errors.New("want exactly one decimal amount"))
 	}
@@ -52,7 +52,7 @@ func (c *Client) Quote(ctx context.Context, q QuoteRequest) (Quote, error) {
 	if err != nil {
 		return Quote{}, rejected(op, errors.New("body cannot be encoded"))
 	}
-	data, err := c.do(ctx, request{op: op, method: http.MethodPost, path: c.paths["quote"], body: encoded})
+	data, err := c.do(ctx, request{op: op, route: c.routes["quote"], body: encoded})
 	if err != nil {
 		return Quote{}, err
 	}
@@ -102,19 +102,19 @@ func (c *Client) CreateOrder(ctx context.Context, r OrderRequest) (Checkout, err
 	if err := r.check(); err != nil {
 		return Checkout{}, rejected(op, err)
 	}
-	body := map[string]any{
-		c.fields.name("token"): r.QuoteToken.Reveal(), c.fields.name("wallet_address"): r.WalletAddress,
-		c.fields.name("ip_address"): r.CustomerIP.String(),
-	}
+	body := map[string]any{}
+	c.fields.put(body, "token", r.QuoteToken.Reveal())
+	c.fields.put(body, "wallet_address", r.WalletAddress)
+	c.fields.put(body, "ip_address", r.CustomerIP.String())
 	if r.DestinationTag != "" {
-		body[c.fields.name("destination_tag")] = r.DestinationTag
+		c.fields.put(body, "destination_tag", r.DestinationTag)
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return Checkout{}, rejected(op, errors.New("body cannot be encoded"))
 	}
 	data, err := c.do(ctx, request{
-		op: op, method: http.MethodPost, path: c.paths["order"], body: encoded, reference: r.CustomerReference, quote: r.QuoteToken,
+		op: op, route: c.routes["order"], body: encoded, reference: r.CustomerReference, quote: r.QuoteToken,
 	})
 	if err != nil {
 		return Checkout{}, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -23,7 +24,7 @@ type Client struct {
 	http         *http.Client
 	now          func() time.Time
 	base         string // without a slash at the end
-	paths        map[string]string
+	routes       map[string]providers.Route
 	fields       fields
 	authHeader   string
 	merchantCode string
@@ -41,7 +42,7 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 		return nil, errors.New("api.private_key: must be set")
 	}
 	c := &Client{
-		http: env.HTTP, now: env.Now, base: strings.TrimRight(a.API.BaseURL, "/"), paths: map[string]string{},
+		http: env.HTTP, now: env.Now, base: strings.TrimRight(a.API.BaseURL, "/"), routes: map[string]providers.Route{},
 		fields: newFields(a.API.Fields), authHeader: a.API.AuthHeader, merchantCode: a.API.MerchantCode,
 		reference: a.API.CustomerRef, secret: a.API.PrivateKey, account: a.Account,
 	}
@@ -51,24 +52,27 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 	if c.authHeader == "" {
 		c.authHeader = "Authorization"
 	}
-	for name, path := range defaultPaths {
-		if configured := a.API.Paths[name]; configured != "" {
-			path = configured
+	for name := range defaultRoutes {
+		r, err := routeOf(name, a.API.Paths[name])
+		if err != nil {
+			return nil, fmt.Errorf("api.paths.%s: %w", name, err)
 		}
-		c.paths[name] = path
+		c.routes[name] = r
 	}
 	return c, nil
 }
 
-// Check implements providers.Checker with GET .../{id}/status.
+// Check implements providers.Checker with .../{id}/status.
 func (c *Client) Check(ctx context.Context, q providers.Question) (providers.Answer, error) {
 	const op = "koinal order status"
 	if q.Key.Kind != events.Order || !usableID(q.Key.ID) {
 		return providers.Answer{}, rejected(op, errBadID)
 	}
 	var doc jsonx.Value
+	route := c.routes["status"]
+	route.Path = strings.Replace(route.Path, "{id}", q.Key.ID, 1)
 	err := httpx.Retry(ctx, func(ctx context.Context) (err error) {
-		doc, err = c.do(ctx, request{op: op, method: http.MethodGet, path: strings.Replace(c.paths["status"], "{id}", q.Key.ID, 1)})
+		doc, err = c.do(ctx, request{op: op, route: route})
 		return err
 	})
 	if err != nil {
@@ -90,10 +94,11 @@ func (c *Client) Check(ctx context.Context, q providers.Question) (providers.Ans
 }
 
 type request struct {
-	op, method, path string
-	body             []byte
-	reference        string           // customer_reference; "" for the account's
-	quote            providers.Secret // the quote's token for the header; "" for none
+	op        string
+	route     providers.Route
+	body      []byte
+	reference string           // customer_reference; "" for the account's
+	quote     providers.Secret // the quote's token for the header; "" for none
 }
 
 // do makes the call and returns the part of the answer that has the fields.
@@ -155,7 +160,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	if r.body != nil {
 		body = bytes.NewReader(r.body)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, body)
+	req, err := http.NewRequestWithContext(ctx, r.route.Method, c.base+r.route.Path, body)
 	if err != nil {
 		return nil, errors.New("request cannot be built") // err quotes the URL
 	}
@@ -163,7 +168,11 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set(c.authHeader, token.Reveal())
+	value := token.Reveal()
+	if scheme := c.fields["auth_scheme"]; scheme != "" {
+		value = scheme + " " + value
+	}
+	req.Header.Set(c.authHeader, value)
 	req.Header.Set("Accept", "application/json")
 	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")

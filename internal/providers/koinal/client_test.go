@@ -94,6 +94,45 @@ func TestCheck_configuredNames(t *testing.T) {
 	}
 }
 
+// What the document lost is a setting down to the method and to members within
+// members, in requests as in answers.
+func TestClient_configuredShape(t *testing.T) {
+	c := serve(t, func(a *providers.Account) {
+		a.API.Paths = map[string]string{"quote": "PUT /v3/prices", "order": "/v3/orders", "status": "POST /v3/orders/{id}/state"}
+		a.API.Fields = map[string]string{
+			"id": "order.number", "status": "order.state", "auth_scheme": "Hash", "currency_amount": "fiat.value", "currency": "fiat.code",
+			"token": "quote.token", "checkout_url": "redirect.to",
+		}
+	}, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "Hash ") {
+			t.Errorf("authorization %.10s", r.Header.Get("Authorization"))
+		}
+		body, _ := io.ReadAll(r.Body)
+		got := r.Method + " " + r.URL.Path + " " + string(body)
+		switch got {
+		case `PUT /v3/prices {"cryptocurrency":"BTC","fiat":{"code":"USD","value":1000.10}}`:
+			fmt.Fprint(w, `{"code":"00","data":{"fiat":{"value":1000.10,"code":"USD"},"cryptocurrency":"BTC","cryptocurrency_amount":0.5,"quote":{"token":"q1"}}}`)
+		case `POST /v3/orders {"ip_address":"192.0.2.7","quote":{"token":"q1"},"wallet_address":"w"}`:
+			fmt.Fprint(w, `{"code":"00","data":{"order":{"number":123},"redirect":{"to":"https://pay.example.com/123"}}}`)
+		case `POST /v3/orders/123/state `:
+			fmt.Fprint(w, `{"code":"00","data":{"order":{"number":"123","state":"PENDING"}}}`)
+		default:
+			t.Errorf("request %s", got)
+		}
+	})
+	quote, err := c.Quote(t.Context(), koinal.QuoteRequest{FiatAmount: "1000.10", FiatCurrency: "USD", CryptoAsset: "BTC"})
+	if err != nil || quote.FiatAmount != "1000.10" || quote.Token != "q1" {
+		t.Fatalf("Quote = %+v, %v", quote, err)
+	}
+	order, err := c.CreateOrder(t.Context(), koinal.OrderRequest{QuoteToken: "q1", CryptoAsset: "BTC", WalletAddress: "w", CustomerIP: netip.MustParseAddr("192.0.2.7")})
+	if err != nil || order.OrderID != "123" {
+		t.Fatalf("CreateOrder = %+v, %v", order, err)
+	}
+	if got, err := c.Check(t.Context(), question); err != nil || got.StatusRaw != "PENDING" {
+		t.Errorf("Check = %+v, %v; want PENDING", got, err)
+	}
+}
+
 func TestCheck_failures(t *testing.T) {
 	answer := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -248,6 +287,13 @@ func TestValidate(t *testing.T) {
 		{"path name", func(a *providers.Account) { a.API.Paths = map[string]string{"refund": "/x"} }, providers.Policy{}, "api.paths.refund: "},
 		{"path without id", func(a *providers.Account) { a.API.Paths = map[string]string{"status": "/x"} }, providers.Policy{}, "api.paths.status: "},
 		{"path with query", func(a *providers.Account) { a.API.Paths = map[string]string{"quote": "/x?y"} }, providers.Policy{}, "api.paths.quote: "},
+		{"quote by GET", func(a *providers.Account) { a.API.Paths = map[string]string{"quote": "GET /x"} }, providers.Policy{}, "api.paths.quote: "},
+		{"empty path", func(a *providers.Account) { a.API.Paths = map[string]string{"quote": ""} }, providers.Policy{}, "api.paths.quote: "},
+		{"other methods", func(a *providers.Account) {
+			a.API.Paths = map[string]string{"quote": "PUT /x", "status": "POST /x/{id}"}
+			a.API.Fields = map[string]string{"id": "order.id", "auth_scheme": "Hash"}
+		}, providers.Policy{}, ""},
+		{"a point too many", func(a *providers.Account) { a.API.Fields = map[string]string{"id": "order..id"} }, providers.Policy{}, "api.fields.id: "},
 		{"auth header", func(a *providers.Account) { a.API.AuthHeader = "X:" }, providers.Policy{}, "api.auth_header: "},
 		{"api field", func(a *providers.Account) { a.API.Fields = map[string]string{"x": "y"} }, providers.Policy{}, "api.fields: "},
 		{"timestamp unit", func(a *providers.Account) { a.API.Fields = map[string]string{"timestamp_unit": "us"} }, providers.Policy{}, "api.fields.timestamp_unit: "},

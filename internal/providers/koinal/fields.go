@@ -19,7 +19,7 @@ var orderFields = []string{
 
 // callFields are names in requests and answers of the API. Only token,
 // cryptocurrency_amount and currency_amount are in the document.
-var callFields = []string{"token", "token_header", "wallet_address", "destination_tag", "ip_address", "checkout_url", "timestamp_unit"}
+var callFields = []string{"token", "token_header", "wallet_address", "destination_tag", "ip_address", "checkout_url", "timestamp_unit", "auth_scheme"}
 
 // fields maps our name of a field to the configured one.
 type fields map[string]string
@@ -39,7 +39,24 @@ func (f fields) name(field string) string {
 	return field
 }
 
-func (f fields) get(v jsonx.Value, field string) jsonx.Value { return v.Get(f.name(field)) }
+// get follows the configured name, whose points lead into objects.
+func (f fields) get(v jsonx.Value, field string) jsonx.Value {
+	return v.At(strings.Split(f.name(field), ".")...)
+}
+
+// put is the inverse of get for a request.
+func (f fields) put(body map[string]any, field string, value any) {
+	path := strings.Split(f.name(field), ".")
+	for _, name := range path[:len(path)-1] {
+		inner, ok := body[name].(map[string]any)
+		if !ok {
+			inner = map[string]any{}
+			body[name] = inner
+		}
+		body = inner
+	}
+	body[path[len(path)-1]] = value
+}
 
 var (
 	errNoID   = errors.New("no order id")

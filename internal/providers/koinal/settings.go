@@ -1,6 +1,7 @@
 package koinal
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/textproto"
@@ -18,8 +19,25 @@ const minSecret = 16
 // documentation lists secrets that stand in documents and test vectors.
 var documentation = []string{"11qq22ww"}
 
-// defaultPaths are placeholders: the document has lost its paths.
-var defaultPaths = map[string]string{"quote": "/quote", "order": "/order", "status": "/order/{id}/status"}
+// defaultRoutes are placeholders: the document has lost its methods and paths.
+var defaultRoutes = map[string]string{"quote": "POST /quote", "order": "POST /order", "status": "GET /order/{id}/status"}
+
+// routeOf reads the route of a call, configured or ours. A quote and an order
+// have a body in the document, so they cannot be GET.
+func routeOf(name, configured string) (providers.Route, error) {
+	method, placeholder := "POST", ""
+	if name == "status" {
+		method, placeholder = "GET", "{id}"
+	}
+	if configured == "" {
+		configured = defaultRoutes[name]
+	}
+	r, err := providers.ParseRoute(configured, method, placeholder)
+	if err == nil && r.Method == "GET" && name != "status" {
+		return providers.Route{}, errors.New("must have a method that takes a body")
+	}
+	return r, err
+}
 
 // Validate reports every fault of an account's settings.
 func Validate(a providers.Account, p providers.Policy) []string {
@@ -108,14 +126,14 @@ func apiFaults(a providers.Account, p providers.Policy) []string {
 
 func pathFault(name, path string) string {
 	field := "api.paths." + name
-	_, known := defaultPaths[name]
-	switch {
-	case !known:
+	if defaultRoutes[name] == "" {
 		return field + ": must be quote, order or status"
-	case !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?# \\") || !printable(path):
-		return field + ": must be an absolute path without query"
-	case (name == "status") != (strings.Count(path, "{id}") == 1):
-		return field + ": must hold {id} once in status, and nowhere else"
+	}
+	if path == "" {
+		return field + ": must not be empty"
+	}
+	if _, err := routeOf(name, path); err != nil {
+		return field + ": " + err.Error()
 	}
 	return ""
 }
@@ -126,8 +144,8 @@ func fieldFaults(section string, configured map[string]string, known []string) [
 		switch {
 		case !slices.Contains(known, name):
 			faults = append(faults, fmt.Sprintf("%s: has no field %q", section, name))
-		case configured[name] == "" || !printable(configured[name]):
-			faults = append(faults, section+"."+name+": must be a name")
+		case configured[name] == "" || !printable(configured[name]) || slices.Contains(strings.Split(configured[name], "."), ""):
+			faults = append(faults, section+"."+name+": must be a name, or names joined by points")
 		}
 	}
 	return faults

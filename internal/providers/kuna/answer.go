@@ -48,16 +48,16 @@ type operation struct {
 	facts  events.Facts
 }
 
-func readOperation(v jsonx.Value) (operation, error) {
-	id, ok := v.Get("id").Text()
+func readOperation(f fields, v jsonx.Value) (operation, error) {
+	id, ok := f.get(v, "id").Text()
 	if !ok || !events.ValidPart(id) {
 		return operation{}, errID
 	}
-	status, ok := v.Get("status").Text()
+	status, ok := f.get(v, "status").Text()
 	if !ok || !word(status) {
 		return operation{}, errStatus
 	}
-	facts, err := operationFacts(v)
+	facts, err := operationFacts(f, v)
 	if err != nil {
 		return operation{}, err
 	}
@@ -68,21 +68,21 @@ func readOperation(v jsonx.Value) (operation, error) {
 // money and which is crypto follows from its type alone; for types whose sides
 // no document explains (Deposit, Withdraw, Transfer) no amount is stated at
 // all, because one in the wrong field would be compared with the wrong intent.
-func operationFacts(v jsonx.Value) (events.Facts, error) {
-	source, err := side(v, "sourceAmount", "sourceAsset")
+func operationFacts(names fields, v jsonx.Value) (events.Facts, error) {
+	source, err := side(names.get(v, "sourceAmount"), names.get(v, "sourceAsset"))
 	if err != nil {
 		return events.Facts{}, err
 	}
-	target, err := side(v, "targetAmount", "targetAsset")
+	target, err := side(names.get(v, "targetAmount"), names.get(v, "targetAsset"))
 	if err != nil {
 		return events.Facts{}, err
 	}
 	f := events.Facts{
-		ExternalID:        optional(v.Get("externalId")),
-		WalletID:          optional(v.Get("walletId")),
-		ProviderCreatedAt: instant(v.Get("createdAt")),
+		ExternalID:        optional(names.get(v, "externalId")),
+		WalletID:          optional(names.get(v, "walletId")),
+		ProviderCreatedAt: instant(names.get(v, "createdAt")),
 	}
-	switch kind, _ := v.Get("type").Text(); kind {
+	switch kind, _ := names.get(v, "type").Text(); kind {
 	case typeOnRamp, typeBuyToSend:
 		f.Side = "buy"
 		f.FiatAmount, f.FiatCurrency = source.amount, source.asset
@@ -105,9 +105,8 @@ type money struct {
 // side reads an amount and its asset, both optional. An amount that is there
 // and is no decimal makes the operation unusable: without it, it would pass
 // for one whose amount fits.
-func side(v jsonx.Value, amountKey, assetKey string) (money, error) {
-	m := money{asset: optional(v.Get(assetKey))}
-	a := v.Get(amountKey)
+func side(a, asset jsonx.Value) (money, error) {
+	m := money{asset: optional(asset)}
 	if a.Kind() == jsonx.Absent || a.IsNull() {
 		return m, nil
 	}
@@ -134,22 +133,22 @@ type Customer struct {
 	CreatedAt          events.Millis
 }
 
-func readCustomer(body []byte) (Customer, error) {
+func readCustomer(f fields, body []byte) (Customer, error) {
 	d, err := data(body, jsonx.Object)
 	if err != nil {
 		return Customer{}, err
 	}
-	id, ok := d.Get("id").Text()
+	id, ok := f.get(d, "id").Text()
 	if !ok || !events.ValidPart(id) {
 		return Customer{}, errID
 	}
 	c := Customer{
 		ID:                 id,
-		WalletID:           optional(d.Get("walletId")),
-		ExternalID:         optional(d.Get("externalId")),
-		VerificationStatus: optional(d.Get("verificationStatus")),
-		WalletStatus:       optional(d.Get("walletStatus")),
-		CreatedAt:          instant(d.Get("createdAt")),
+		WalletID:           optional(f.get(d, "walletId")),
+		ExternalID:         optional(f.get(d, "externalId")),
+		VerificationStatus: optional(f.get(d, "verificationStatus")),
+		WalletStatus:       optional(f.get(d, "walletStatus")),
+		CreatedAt:          instant(f.get(d, "createdAt")),
 	}
 	if c.VerificationStatus == "" && c.WalletStatus == "" {
 		return Customer{}, errStatus

@@ -23,6 +23,8 @@ const maxAnswer = 1 << 20
 type Client struct {
 	account events.Account
 	api     providers.API
+	fields  fields
+	routes  map[string]providers.Route
 	base    string
 	http    *http.Client
 	now     func() time.Time
@@ -39,6 +41,14 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 	}
 	c := &Client{
 		account: a.Account, api: a.API, base: strings.TrimSuffix(a.API.BaseURL, "/"), http: env.HTTP, now: env.Now,
+		fields: a.API.Fields, routes: map[string]providers.Route{},
+	}
+	for name := range defaultRoutes {
+		r, err := routeOf(a.API, name)
+		if err != nil {
+			return nil, fmt.Errorf("kuna: api.paths.%s: %w", name, err)
+		}
+		c.routes[name] = r
 	}
 	if a.API.APIKey == "" {
 		c.session = newSession(c.login, env.Now)
@@ -68,7 +78,7 @@ func (c *Client) login(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", rejected(op, "credentials")
 	}
-	status, header, answer, err := c.send(ctx, op, "/v2/auth/login", body, func(h http.Header) {
+	status, header, answer, err := c.send(ctx, op, c.routes["login"], body, func(h http.Header) {
 		h.Set("merchant_id", c.api.MerchantID)
 	})
 	if err != nil {
@@ -81,7 +91,7 @@ func (c *Client) login(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", malformed(op, status, err)
 	}
-	token, _ := d.Get("accessToken").Text()
+	token, _ := c.fields.get(d, "accessToken").Text()
 	if !validToken(token) {
 		return "", malformed(op, status, errToken)
 	}
@@ -100,7 +110,11 @@ func refusedLogin(err error) error {
 
 // call makes one authorised request. After a 401 it logs in once more and
 // repeats the request once: it was not carried out.
-func (c *Client) call(ctx context.Context, op, path string, request any) (int, []byte, error) {
+func (c *Client) call(ctx context.Context, op, name string, request any) (int, []byte, error) {
+	return c.callWith(ctx, op, c.routes[name], request)
+}
+
+func (c *Client) callWith(ctx context.Context, op string, route providers.Route, request any) (int, []byte, error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return 0, nil, rejected(op, "request")
@@ -111,7 +125,7 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (int, [
 		if err != nil {
 			return 0, nil, err
 		}
-		status, header, answer, err := c.send(ctx, op, path, body, authorize)
+		status, header, answer, err := c.send(ctx, op, route, body, authorize)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -126,7 +140,7 @@ func (c *Client) call(ctx context.Context, op, path string, request any) (int, [
 // authorization is how the next request proves itself; token is "" with an API key.
 func (c *Client) authorization(ctx context.Context, op, refused string) (token string, set func(http.Header), err error) {
 	if c.session == nil {
-		return "", func(h http.Header) { h.Set("api-key", c.api.APIKey.Reveal()) }, nil
+		return "", func(h http.Header) { h.Set(orDefault(c.api.AuthHeader, "api-key"), c.api.APIKey.Reveal()) }, nil
 	}
 	token, err = c.session.get(ctx, op, refused)
 	if err != nil {
@@ -135,8 +149,8 @@ func (c *Client) authorization(ctx context.Context, op, refused string) (token s
 	return token, func(h http.Header) { h.Set("Authorization", "Bearer "+token) }, nil
 }
 
-func (c *Client) send(ctx context.Context, op, path string, body []byte, authorize func(http.Header)) (int, http.Header, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+func (c *Client) send(ctx context.Context, op string, route providers.Route, body []byte, authorize func(http.Header)) (int, http.Header, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, route.Method, c.base+route.Path, bytes.NewReader(body))
 	if err != nil { // its text quotes the URL
 		return 0, nil, nil, rejected(op, "address of the call")
 	}

@@ -21,11 +21,11 @@ func (s customers) Check(ctx context.Context, q providers.Question) (providers.A
 	if !q.Key.Valid() || q.Key.Provider != Name || q.Key.Account != s.c.account || q.Key.Kind != events.Customer {
 		return providers.Answer{}, rejected(op, "key of another account or kind")
 	}
-	status, body, err := s.c.read(ctx, op, "/v2/customer/details", map[string]string{"id": q.Key.ID})
+	status, body, err := s.c.read(ctx, op, s.c.routes["customer_details"], map[string]string{s.c.fields.name("id"): q.Key.ID})
 	if err != nil {
 		return providers.Answer{}, err
 	}
-	got, err := readCustomer(body)
+	got, err := readCustomer(s.c.fields, body)
 	if err != nil {
 		return providers.Answer{}, malformed(op, status, err)
 	}
@@ -69,11 +69,11 @@ func (c *Client) CreateCustomer(ctx context.Context, n NewCustomer) (Customer, e
 			return Customer{}, rejected(op, "a required field is empty")
 		}
 	}
-	status, body, err := c.call(ctx, op, "/v2/customer/create", n)
+	status, body, err := c.call(ctx, op, "customer_create", n)
 	if err != nil {
 		return Customer{}, err
 	}
-	got, err := readCustomer(body)
+	got, err := readCustomer(c.fields, body)
 	if err != nil {
 		return Customer{}, malformed(op, status, err)
 	}
@@ -87,7 +87,7 @@ func (c *Client) RampToken(ctx context.Context, customerID, userAgent string) (p
 	if !events.ValidPart(customerID) {
 		return "", rejected(op, "customer id")
 	}
-	status, body, err := c.call(ctx, op, "/v2/ramp/token", map[string]string{"customerId": customerID, "userAgent": userAgent})
+	status, body, err := c.call(ctx, op, "ramp_token", map[string]string{"customerId": customerID, "userAgent": userAgent})
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +95,7 @@ func (c *Client) RampToken(ctx context.Context, customerID, userAgent string) (p
 	if err != nil {
 		return "", malformed(op, status, err)
 	}
-	token, _ := d.Get("token").Text()
+	token, _ := c.fields.get(d, "token").Text()
 	if !validToken(token) {
 		return "", malformed(op, status, errToken)
 	}
@@ -109,7 +109,7 @@ func (c *Client) InvalidateRampToken(ctx context.Context, customerID string) err
 	if !events.ValidPart(customerID) {
 		return rejected(op, "customer id")
 	}
-	_, _, err := c.call(ctx, op, "/v2/ramp/invalidate", map[string]string{"customerId": customerID})
+	_, _, err := c.call(ctx, op, "ramp_invalidate", map[string]string{"customerId": customerID})
 	return err
 }
 

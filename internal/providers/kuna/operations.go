@@ -24,7 +24,7 @@ func (o operations) Check(ctx context.Context, q providers.Question) (providers.
 	if !q.Key.Valid() || q.Key.Provider != Name || q.Key.Account != o.c.account || q.Key.Kind != events.Order {
 		return providers.Answer{}, rejected(op, "key of another account or kind")
 	}
-	status, body, err := o.c.read(ctx, op, "/v2/operation/details", map[string]string{"id": q.Key.ID})
+	status, body, err := o.c.read(ctx, op, o.c.routes["operation_details"], map[string]string{o.c.fields.name("id"): q.Key.ID})
 	if err != nil {
 		return providers.Answer{}, err
 	}
@@ -32,7 +32,7 @@ func (o operations) Check(ctx context.Context, q providers.Question) (providers.
 	if err != nil {
 		return providers.Answer{}, malformed(op, status, err)
 	}
-	found, err := pick(d.Items(), q.Key.ID)
+	found, err := pick(o.c.fields, d.Items(), q.Key.ID)
 	if err != nil {
 		return providers.Answer{}, malformed(op, status, err)
 	}
@@ -43,7 +43,7 @@ func (o operations) Check(ctx context.Context, q providers.Question) (providers.
 		}
 		return providers.Answer{}, &providers.CallError{Outcome: outcome, HTTPStatus: status, Op: op}
 	}
-	got, err := readOperation(found)
+	got, err := readOperation(o.c.fields, found)
 	if err != nil {
 		return providers.Answer{}, malformed(op, status, err)
 	}
@@ -52,10 +52,10 @@ func (o operations) Check(ctx context.Context, q providers.Question) (providers.
 
 // pick finds the one element with an id; absent when there is none. Two are an
 // answer with two meanings.
-func pick(items []jsonx.Value, id string) (jsonx.Value, error) {
+func pick(f fields, items []jsonx.Value, id string) (jsonx.Value, error) {
 	var found jsonx.Value
 	for _, v := range items {
-		got, ok := v.Get("id").Text()
+		got, ok := f.get(v, "id").Text()
 		switch {
 		case !ok:
 			return jsonx.Value{}, errID
@@ -71,14 +71,28 @@ func pick(items []jsonx.Value, id string) (jsonx.Value, error) {
 
 // Filter narrows Find; the zero Filter asks for everything.
 type Filter struct {
-	Type        string `json:"type,omitempty"`
-	Status      string `json:"status,omitempty"`
-	WalletID    string `json:"walletId,omitempty"`
-	ExternalID  string `json:"externalId,omitempty"`
-	TargetAsset string `json:"targetAsset,omitempty"`
-	SourceAsset string `json:"sourceAsset,omitempty"`
-	DateFrom    string `json:"dateFrom,omitempty"` // ISO 8601, of createdAt
-	DateTo      string `json:"dateTo,omitempty"`
+	Type        string
+	Status      string
+	WalletID    string
+	ExternalID  string
+	TargetAsset string
+	SourceAsset string
+	DateFrom    string // ISO 8601, of createdAt
+	DateTo      string
+}
+
+// members are the filters that are set, by their names in the request.
+func (f Filter) members(names fields) map[string]string {
+	out := map[string]string{}
+	for name, value := range map[string]string{
+		"type": f.Type, "status": f.Status, "walletId": f.WalletID, "externalId": f.ExternalID, "targetAsset": f.TargetAsset,
+		"sourceAsset": f.SourceAsset, "dateFrom": f.DateFrom, "dateTo": f.DateTo,
+	} {
+		if value != "" {
+			out[names.name(name)] = value
+		}
+	}
+	return out
 }
 
 // Find asks operation/find for one page. total is how many entries the page
@@ -86,8 +100,10 @@ type Filter struct {
 // left to the caller.
 func (c *Client) Find(ctx context.Context, f Filter, skip, take int) (page providers.Page, total int, err error) {
 	const op = "kuna operation find"
-	query := url.Values{"skip": {strconv.Itoa(skip)}, "take": {strconv.Itoa(take)}}
-	status, body, err := c.read(ctx, op, "/v2/operation/find?"+query.Encode(), f)
+	query := url.Values{c.fields.name("skip"): {strconv.Itoa(skip)}, c.fields.name("take"): {strconv.Itoa(take)}}
+	route := c.routes["operation_find"]
+	route.Path += "?" + query.Encode()
+	status, body, err := c.read(ctx, op, route, f.members(c.fields))
 	if err != nil {
 		return providers.Page{}, 0, err
 	}
@@ -96,7 +112,7 @@ func (c *Client) Find(ctx context.Context, f Filter, skip, take int) (page provi
 		return providers.Page{}, 0, malformed(op, status, err)
 	}
 	for _, v := range d.Items() {
-		got, err := readOperation(v)
+		got, err := readOperation(c.fields, v)
 		if err != nil {
 			page.Unreadable++
 			continue
@@ -156,9 +172,9 @@ func (o operations) Ack(context.Context, providers.Answer) error { return nil }
 
 // read makes a call that changes nothing, and so may be repeated when the
 // provider could not be reached.
-func (c *Client) read(ctx context.Context, op, path string, request any) (status int, body []byte, err error) {
+func (c *Client) read(ctx context.Context, op string, route providers.Route, request any) (status int, body []byte, err error) {
 	err = httpx.Retry(ctx, func(ctx context.Context) error {
-		status, body, err = c.call(ctx, op, path, request)
+		status, body, err = c.callWith(ctx, op, route, request)
 		return err
 	})
 	if err != nil {

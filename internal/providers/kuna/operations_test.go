@@ -10,6 +10,7 @@ import (
 
 	"rampstream/internal/events"
 	"rampstream/internal/providers"
+	"rampstream/internal/providers/kuna"
 )
 
 // The documents name these members and write amounts as strings; the values
@@ -182,5 +183,49 @@ func TestSweep_refusesCursors(t *testing.T) {
 		if _, err := sweep.Sweep(t.Context(), cursor); outcomeOf(err) != events.OutcomeRejected {
 			t.Errorf("Sweep(%q) = %v, want rejected", cursor, err)
 		}
+	}
+}
+
+// The routes, and the names of members and parameters, are settings.
+func TestClient_configuredNames(t *testing.T) {
+	a := withLogin()
+	a.API.Paths = map[string]string{
+		"login": "/v3/login", "operation_details": "PUT /v3/operation", "operation_find": "/v3/operations", "customer_create": "/v3/customers",
+		"customer_details": "/v3/customer", "ramp_token": "PUT /v3/token", "ramp_invalidate": "DELETE /v3/token",
+	}
+	a.API.Fields = map[string]string{
+		"id": "uuid", "status": "state", "accessToken": "jwt", "token": "widgetToken", "skip": "offset", "take": "limit", "walletStatus": "wallet",
+		"verificationStatus": "kyc",
+	}
+	f := &fake{}
+	f.answer = func(c call) (int, string) {
+		answer, ok := map[string]string{
+			`POST /v3/login {"password":"canary-password","token":"canary@example.com"}`: `{"data":{"jwt":"t1"}}`,
+			`PUT /v3/operation {"uuid":"` + operationID + `"}`:                           `{"data":[{"uuid":"` + operationID + `","state":"OnHold"}]}`,
+			`POST /v3/operations?limit=5&offset=0 {"state":"OnHold"}`:                    `{"data":[{"uuid":"` + operationID + `","state":"OnHold"}]}`,
+			`POST /v3/customer {"uuid":"` + customerID + `"}`:                            `{"data":{"uuid":"` + customerID + `","kyc":"ACCEPTED","wallet":"Active"}}`,
+			`PUT /v3/token {"customerId":"` + customerID + `","userAgent":"UA"}`:         `{"data":{"widgetToken":"w1"}}`,
+			`DELETE /v3/token {"customerId":"` + customerID + `"}`:                       `{}`,
+		}[c.method+" "+c.uri+" "+c.body]
+		if !ok {
+			t.Errorf("request %s %s %s", c.method, c.uri, c.body)
+		}
+		return 200, answer
+	}
+	caps, c := open(t, a, env(f)), client(t, a, f)
+	if got, err := caps.Orders.Check(t.Context(), question(events.Order, operationID)); err != nil || got.StatusRaw != "OnHold" {
+		t.Errorf("Check of an order = %+v, %v", got, err)
+	}
+	if got, err := caps.Customers.Check(t.Context(), question(events.Customer, customerID)); err != nil || got.StatusRaw != "ACCEPTED+Active" {
+		t.Errorf("Check of a customer = %+v, %v", got, err)
+	}
+	if page, n, err := c.Find(t.Context(), kuna.Filter{Status: "OnHold"}, 0, 5); err != nil || n != 1 || len(page.Answers) != 1 {
+		t.Errorf("Find = %+v, %d, %v", page, n, err)
+	}
+	if token, err := c.RampToken(t.Context(), customerID, "UA"); err != nil || token != "w1" {
+		t.Errorf("RampToken = %v", err)
+	}
+	if err := c.InvalidateRampToken(t.Context(), customerID); err != nil {
+		t.Errorf("InvalidateRampToken = %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package kuna
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -8,14 +9,52 @@ import (
 
 	"rampstream/internal/events"
 	"rampstream/internal/providers"
+	"rampstream/internal/providers/jsonx"
 )
 
 // minSecret is the least length of a credential that we choose, in bytes.
 const minSecret = 16
 
-// widgetPath is the one name under api.paths: the address of the widget. The
-// document shows one that looks like a test host, so there is no default.
+// widgetPath is the name under api.paths of the widget's address. The document
+// shows one that looks like a test host, so there is no default.
 const widgetPath = "widget"
+
+// defaultRoutes are the calls whose route is a setting. The documents give the
+// paths, and for the two of the widget no method; every other call is POST.
+var defaultRoutes = map[string]string{
+	"login": "/v2/auth/login", "operation_details": "/v2/operation/details", "operation_find": "/v2/operation/find",
+	"customer_create": "/v2/customer/create", "customer_details": "/v2/customer/details",
+	"ramp_token": "/v2/ramp/token", "ramp_invalidate": "/v2/ramp/invalidate",
+}
+
+// routeOf reads the route of a call, configured or the document's.
+func routeOf(api providers.API, name string) (providers.Route, error) {
+	r, err := providers.ParseRoute(orDefault(api.Paths[name], defaultRoutes[name]), "POST", "")
+	if err == nil && r.Method == "GET" {
+		return providers.Route{}, errors.New("must have a method that takes a body")
+	}
+	return r, err
+}
+
+// knownFields are the members and parameters that api.fields may rename.
+var knownFields = []string{
+	"id", "status", "type", "externalId", "walletId", "createdAt", "sourceAmount", "sourceAsset", "targetAmount", "targetAsset",
+	"verificationStatus", "walletStatus", "accessToken", "token", "skip", "take", "dateFrom", "dateTo",
+}
+
+// fields maps a documented name to the configured one.
+type fields map[string]string
+
+func (f fields) name(documented string) string { return orDefault(f[documented], documented) }
+
+func (f fields) get(v jsonx.Value, documented string) jsonx.Value { return v.Get(f.name(documented)) }
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
 
 // The bounds of api.page_size. The largest page that KunaCore accepts is not
 // documented.
@@ -29,11 +68,12 @@ func validate(a providers.Account, policy providers.Policy) []string {
 	faults := providers.UnusedSettings(a,
 		"webhook.trust", "webhook.path_token", "webhook.fields",
 		"api.base_url", "api.allow_insecure", "api.merchant_id", "api.login", "api.password", "api.password_file",
-		"api.api_key", "api.api_key_file", "api.paths", "api.statuses", "api.page_size")
+		"api.api_key", "api.api_key_file", "api.auth_header", "api.paths", "api.fields", "api.statuses", "api.page_size")
 	faults = append(faults, webhookFaults(a.Webhook)...)
 	insecure := a.API.AllowInsecure || policy.Demo
 	faults = append(faults, addressFaults(a.API, insecure)...)
 	faults = append(faults, credentialFaults(a.API)...)
+	faults = append(faults, fieldFaults(a.API.Fields)...)
 	if n := a.API.PageSize; n != 0 && (n < 1 || n > maxPage) {
 		faults = append(faults, fmt.Sprintf("api.page_size: must be 1 to %d (got %d)", maxPage, n))
 	}
@@ -71,11 +111,18 @@ func addressFaults(api providers.API, insecure bool) []string {
 		faults = appendFault(faults, providers.URLFault("api.base_url", api.BaseURL, insecure))
 	}
 	for _, name := range slices.Sorted(maps.Keys(api.Paths)) {
-		if name != widgetPath {
-			faults = append(faults, fmt.Sprintf("api.paths.%s: unknown call, known is %s", name, widgetPath))
-			continue
+		switch {
+		case name == widgetPath:
+			faults = appendFault(faults, providers.URLFault("api.paths."+name, api.Paths[name], insecure))
+		case defaultRoutes[name] == "":
+			faults = append(faults, fmt.Sprintf("api.paths.%s: unknown call, known are %s and %v", name, widgetPath, slices.Sorted(maps.Keys(defaultRoutes))))
+		case api.Paths[name] == "":
+			faults = append(faults, fmt.Sprintf("api.paths.%s: must not be empty", name))
+		default:
+			if _, err := routeOf(api, name); err != nil {
+				faults = append(faults, fmt.Sprintf("api.paths.%s: %v", name, err))
+			}
 		}
-		faults = appendFault(faults, providers.URLFault("api.paths."+name, api.Paths[name], insecure))
 	}
 	return faults
 }
@@ -107,8 +154,34 @@ func credentialFaults(api providers.API) []string {
 	if api.Password != "" {
 		faults = appendFault(faults, providers.SecretFault("api.password", api.Password, 0))
 	}
+	switch {
+	case api.AuthHeader == "":
+	case !headerName(api.AuthHeader):
+		faults = append(faults, fmt.Sprintf("api.auth_header: must be the name of a header (got %q)", api.AuthHeader))
+	case hasLogin:
+		faults = append(faults, "api.auth_header: used only with api.api_key, a login's token is a bearer token")
+	}
 	if api.MerchantID != "" && !events.ValidPart(api.MerchantID) {
 		faults = append(faults, "api.merchant_id: must be 1-128 of [A-Za-z0-9._:-]")
+	}
+	return faults
+}
+
+func headerName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+func fieldFaults(configured map[string]string) []string {
+	var faults []string
+	for _, name := range slices.Sorted(maps.Keys(configured)) {
+		switch {
+		case !slices.Contains(knownFields, name):
+			faults = append(faults, fmt.Sprintf("api.fields.%s: unknown field, known are %v", name, knownFields))
+		case !word(configured[name]):
+			faults = append(faults, fmt.Sprintf("api.fields.%s: must be a name", name))
+		}
 	}
 	return faults
 }

@@ -43,6 +43,15 @@ func TestValidate(t *testing.T) {
 		{"paths", withKey(), func(a *providers.Account) {
 			a.API.Paths = map[string]string{"details": "/x", "widget": "widget.example.com"}
 		}, []string{"api.paths.details:", "api.paths.widget:"}},
+		{"routes and names", withKey(), func(a *providers.Account) {
+			a.API.Paths = map[string]string{"operation_details": "/v3/operations/one", "ramp_token": "PUT /v3/token"}
+			a.API.AuthHeader, a.API.Fields = "X-Api-Key", map[string]string{"status": "state", "skip": "offset"}
+		}, nil},
+		{"bad routes and names", withKey(), func(a *providers.Account) {
+			a.API.Paths = map[string]string{"login": "GET /x", "ramp_token": "x", "ramp_invalidate": ""}
+			a.API.AuthHeader, a.API.Fields = "X Key", map[string]string{"phone": "x", "status": "a b"}
+		}, []string{"api.paths.login:", "api.paths.ramp_invalidate:", "api.paths.ramp_token:", "api.auth_header:", "api.fields.phone:", "api.fields.status:"}},
+		{"header of a login", withLogin(), func(a *providers.Account) { a.API.AuthHeader = "X-Token" }, []string{"api.auth_header:"}},
 		{"statuses", withKey(), func(a *providers.Account) {
 			a.API.Statuses = map[string]string{"Blocked": "FAILED", "Completed": "FAILED", "New": "NEW"}
 		}, []string{`api.statuses["Blocked"]:`, `api.statuses["Completed"]:`, `api.statuses["New"]:`}},

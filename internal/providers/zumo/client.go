@@ -52,10 +52,10 @@ func NewClient(a providers.Account, env providers.Env) (*Client, error) {
 func (c *Client) Login(ctx context.Context) (Tokens, error) { return c.login(ctx) }
 
 // login asks for a first set of tokens. The document's PHP sample says
-// appUserId where the two others say appId.
+// appUserId where the two others say appId: api.fields.app_id.
 func (c *Client) login(ctx context.Context) (Tokens, error) {
 	t, err := c.tokens(ctx, "zumo token", "/token/", "",
-		map[string]string{"appId": c.api.AppID, "appSecret": c.api.AppSecret.Reveal()})
+		map[string]string{c.field("app_id"): c.api.AppID, "appSecret": c.api.AppSecret.Reveal()})
 	return t, refusedLogin(err)
 }
 
@@ -83,7 +83,7 @@ func (c *Client) tokens(ctx context.Context, op, path string, bearer providers.S
 	if err := httpx.StatusError(op, status, header, c.now()); err != nil {
 		return Tokens{}, err
 	}
-	t, err := readTokens(body)
+	t, err := readTokens(body, c.expiresUnit())
 	if err != nil {
 		return Tokens{}, malformed(op, status, err)
 	}
@@ -144,6 +144,14 @@ func (c *Client) send(ctx context.Context, op, method, path string, bearer provi
 		req.Header.Set("Authorization", "Bearer "+bearer.Reveal())
 	}
 	return httpx.Do(ctx, c.http, op, req, maxAnswer)
+}
+
+// expiresUnit is what expiresIn counts.
+func (c *Client) expiresUnit() time.Duration {
+	if c.field("expires_unit") == "ms" {
+		return time.Millisecond
+	}
+	return time.Second
 }
 
 func rejected(op, what string) error {

@@ -21,7 +21,7 @@ type Tokens struct {
 	Access  providers.Secret
 	Refresh providers.Secret // "" when the answer has none
 	// ExpiresIn is the life of Access; 0 when the answer does not say so in a
-	// way that can be read. That its unit is seconds is our guess.
+	// way that can be read. That its unit is seconds is our guess, and a setting.
 	ExpiresIn time.Duration
 }
 
@@ -99,7 +99,7 @@ func (s *session) keep(t Tokens, err error) (providers.Secret, error) {
 var errToken = errors.New("accessToken is not a token")
 
 // readTokens reads the answer to a login or refresh, for an account or a user.
-func readTokens(body []byte) (Tokens, error) {
+func readTokens(body []byte, unit time.Duration) (Tokens, error) {
 	v, err := jsonx.Parse(body)
 	if err != nil {
 		return Tokens{}, err
@@ -109,24 +109,24 @@ func readTokens(body []byte) (Tokens, error) {
 	if !validToken(access) || refresh != "" && !validToken(refresh) {
 		return Tokens{}, errToken
 	}
-	return Tokens{Access: providers.Secret(access), Refresh: providers.Secret(refresh), ExpiresIn: lifetime(v.Get("expiresIn"))}, nil
+	return Tokens{Access: providers.Secret(access), Refresh: providers.Secret(refresh), ExpiresIn: lifetime(v.Get("expiresIn"), unit)}, nil
 }
 
-// maxLife is ten years. A larger number is no count of seconds (an instant, or
-// milliseconds), and the token is used until a 401.
-const maxLife = 10 * 365 * 24 * 3600
+// maxLife is ten years. A larger number is no such count (an instant, or
+// another unit), and the token is used until a 401.
+const maxLife = 10 * 365 * 24 * time.Hour
 
 // lifetime reads expiresIn, a number or a numeric string.
-func lifetime(v jsonx.Value) time.Duration {
+func lifetime(v jsonx.Value, unit time.Duration) time.Duration {
 	literal, ok := v.Literal()
 	if !ok {
 		literal, _ = v.Text()
 	}
-	seconds, err := strconv.ParseFloat(literal, 64)
-	if err != nil || math.IsNaN(seconds) || seconds <= 0 || seconds > maxLife {
+	n, err := strconv.ParseFloat(literal, 64)
+	if err != nil || math.IsNaN(n) || n <= 0 || n > float64(maxLife/unit) {
 		return 0
 	}
-	return time.Duration(seconds * float64(time.Second))
+	return time.Duration(n * float64(unit))
 }
 
 // validToken reports whether s can be sent as a credential in a header.

@@ -97,6 +97,22 @@ func TestToken_requests(t *testing.T) {
 	}
 }
 
+// The member of the application's id, and the unit of a token's life, differ
+// between readings of the document: both are settings.
+func TestToken_configured(t *testing.T) {
+	now := start()
+	s := newTokenServer("3600000")
+	a := hinting()
+	a.API.Fields = map[string]string{"app_id": "appUserId", "expires_unit": "ms"}
+	c := open(t, a, providers.Env{HTTP: &http.Client{Transport: s}, Now: func() time.Time { return now }}).Customers
+	check(t, c)
+	now = now.Add(time.Hour)
+	check(t, c)
+	if want := `{"appSecret":"` + appSecret + `","appUserId":"app-1"}`; s.calls[0].body != want || s.refreshes != 1 {
+		t.Errorf("%d refreshes after the first login %s; want 1, %s", s.refreshes, s.calls[0].body, want)
+	}
+}
+
 func TestToken_life(t *testing.T) {
 	for _, tc := range []struct {
 		expires string

@@ -16,9 +16,11 @@ const minSecret = 16
 // defaultBase is the only host that the document names, a sandbox.
 const defaultBase = "https://kit.sandbox.zumo.money/v1"
 
-// defaultFields are the request parameters of the second and later pages of a
-// list. They are our guess from the names in the answer, and settings.
-var defaultFields = map[string]string{"limit": "limit", "offset": "offset"}
+// defaultFields are what the document leaves open. The request parameters of
+// the second and later pages of a list are our guess from the names in the
+// answer; the member that names the application in a log-in differs between the
+// document's samples; the unit of expiresIn, s or ms, is our guess.
+var defaultFields = map[string]string{"limit": "limit", "offset": "offset", "app_id": "appId", "expires_unit": "s"}
 
 // maxPage bounds api.page_size; the largest that Zumo accepts is not documented.
 const maxPage = 1000
@@ -128,8 +130,10 @@ func apiFaults(api providers.API, policy providers.Policy) []string {
 		switch {
 		case defaultFields[name] == "":
 			faults = append(faults, fmt.Sprintf("api.fields.%s: unknown field, known are %v", name, slices.Sorted(maps.Keys(defaultFields))))
+		case name == "expires_unit" && api.Fields[name] != "s" && api.Fields[name] != "ms":
+			faults = append(faults, fmt.Sprintf("api.fields.expires_unit: must be s or ms (got %q)", api.Fields[name]))
 		case !headerName(api.Fields[name]) || api.Fields[name] == "":
-			faults = append(faults, fmt.Sprintf("api.fields.%s: must be the name of a query parameter (got %q)", name, api.Fields[name]))
+			faults = append(faults, fmt.Sprintf("api.fields.%s: must be the name of a parameter or member (got %q)", name, api.Fields[name]))
 		}
 	}
 	if n := api.PageSize; n < 0 || n > maxPage {

@@ -54,6 +54,10 @@ func TestValidate(t *testing.T) {
 		{"plain http", hinting(), func(a *providers.Account) { a.API.BaseURL = "http://kit.example.com" }, []string{"api.base_url:"}},
 		{"fields", hinting(), func(a *providers.Account) { a.API.Fields = map[string]string{"limit": "a&b", "sort": "x"} },
 			[]string{"api.fields.limit:", "api.fields.sort:"}},
+		{"what the document leaves open", hinting(), func(a *providers.Account) {
+			a.API.Fields = map[string]string{"app_id": "appUserId", "expires_unit": "ms"}
+		}, nil},
+		{"unit", hinting(), func(a *providers.Account) { a.API.Fields = map[string]string{"expires_unit": "min"} }, []string{"api.fields.expires_unit:"}},
 		{"page size", hinting(), func(a *providers.Account) { a.API.PageSize = -1 }, []string{"api.page_size:"}},
 		{"unused", hinting(), func(a *providers.Account) {
 			a.API.APIKey, a.API.Statuses = "canary-secret-0123456789", map[string]string{"x": "FAILED"}

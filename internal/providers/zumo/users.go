@@ -131,7 +131,7 @@ func (c *Client) userToken(ctx context.Context, appUserID string, request any) (
 	if err != nil {
 		return Tokens{}, err
 	}
-	t, err := readTokens(body)
+	t, err := readTokens(body, c.expiresUnit())
 	if err != nil {
 		return Tokens{}, malformed(op, status, err)
 	}

@@ -140,14 +140,14 @@ func (c *Codec) begin(record string) (*buffer, error) {
 // end is the value that was written to b, which v had; v must not be used after
 // it.
 func (v *buffer) end(b []byte, err error) ([]byte, error) {
-	if cap(b) <= maxBuffer {
+	var out []byte
+	if err == nil {
+		out = make([]byte, len(b))
+		copy(out, b)
+	}
+	if cap(b) <= maxBuffer { // after the copy: the next encoder may have it at once
 		v.b = b
 		buffers.Put(v)
 	}
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, len(b))
-	copy(out, b)
-	return out, nil
+	return out, err
 }

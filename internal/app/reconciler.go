@@ -52,7 +52,11 @@ func (p Program) Reconciler(ctx context.Context) error {
 	}
 	admin.Checks.Add("restored", func(context.Context) error {
 		if !loop.Ready() {
-			return errors.New("no partition is restored")
+			g := loop.Progress()
+			if g.Partitions+g.Behind == 0 {
+				return errors.New("no assignment yet")
+			}
+			return fmt.Errorf("%d partitions are to be restored, %d have not caught up", g.Partitions, g.Behind)
 		}
 		return nil
 	})

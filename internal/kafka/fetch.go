@@ -39,19 +39,47 @@ type reader struct {
 	empty     int
 }
 
+// run hands out the records of one answer while the next is on its way.
 func (r *reader) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers, end := make(chan []*kgo.Record, 1), make(chan error, 1)
+	go func() {
+		defer close(answers)
+		end <- r.fetchAll(ctx, answers)
+	}()
+	var err error
+	for records := range answers {
+		for i := 0; i < len(records) && err == nil; i++ {
+			if err = r.fn(fromClient(records[i])); err != nil {
+				cancel()
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return <-end
+}
+
+// fetchAll asks until the position is at or past the goal.
+func (r *reader) fetchAll(ctx context.Context, answers chan<- []*kgo.Record) error {
 	var failures int
 	failing := time.Time{}
 	for r.pos < r.to {
 		if err := pause(ctx, failures); err != nil {
 			return wrap(r.name(), err)
 		}
-		err := r.step(ctx)
+		records, err := r.step(ctx)
+		if len(records) > 0 {
+			select {
+			case answers <- records:
+			case <-ctx.Done():
+				return wrap(r.name(), ctx.Err())
+			}
+		}
 		var fe *fetchError
 		if !errors.As(err, &fe) {
-			if err != nil {
-				return err
-			}
 			failures, failing = 0, time.Time{}
 			continue
 		}
@@ -74,7 +102,7 @@ func (r *reader) name() string {
 	return fmt.Sprintf("read %s-%d at %d", r.topic, r.partition, r.pos)
 }
 
-// fetchError is a failure of the request, as opposed to one of fn.
+// fetchError is a failure of the request.
 type fetchError struct {
 	err   error
 	retry bool
@@ -83,11 +111,12 @@ type fetchError struct {
 func (e *fetchError) Error() string { return e.err.Error() }
 func (e *fetchError) Unwrap() error { return e.err }
 
-// step makes one request and hands its records to fn.
-func (r *reader) step(ctx context.Context) error {
+// step makes one request, moves the position and gives the records that were
+// passed.
+func (r *reader) step(ctx context.Context) ([]*kgo.Record, error) {
 	rp, err := r.log.fetch(ctx, r.topic, r.partition, r.pos, r.level)
 	if err != nil {
-		return r.failure(ctx, err)
+		return nil, r.failure(ctx, err)
 	}
 	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		KeepControlRecords: true, // they move the position
@@ -96,27 +125,26 @@ func (r *reader) step(ctx context.Context) error {
 		Topic:              r.topic,
 		Partition:          r.partition,
 	}, rp, r.log.decomp, nil)
+	records := fp.Records[:0]
 	for _, rec := range fp.Records {
 		if rec.Offset >= r.to {
 			r.pos = r.to
-			return nil
+			return records, nil
 		}
 		if !rec.Attrs.IsControl() {
-			if err := r.fn(fromClient(rec)); err != nil {
-				return err
-			}
+			records = append(records, rec)
 		}
 		r.pos = rec.Offset + 1
 	}
 	if fp.Err != nil {
-		return r.failure(ctx, fp.Err)
+		return records, r.failure(ctx, fp.Err)
 	}
 	if next > r.pos {
 		r.pos, r.empty = next, 0
-		return nil
+		return records, nil
 	}
 	r.skipHole(fp, len(rp.RecordBatches) == 0)
-	return nil
+	return records, nil
 }
 
 // skipHole moves the position to the goal when the partition is stable up to it

@@ -53,7 +53,8 @@ type Observer interface {
 	Joined(source, verdict string) // verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
 	Transition(to events.Status, reason string)
-	Restored(partition int32, states int64, reused bool)
+	// Restored: source is "memory" or "topic".
+	Restored(partition int32, states int64, source string)
 	UnknownStatus(provider events.Provider)
 }
 
@@ -502,5 +503,5 @@ type silent struct{}
 func (silent) Joined(string, string)            {}
 func (silent) DeadLetter(string)                {}
 func (silent) Transition(events.Status, string) {}
-func (silent) Restored(int32, int64, bool)      {}
+func (silent) Restored(int32, int64, string)    {}
 func (silent) UnknownStatus(events.Provider)    {}

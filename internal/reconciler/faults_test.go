@@ -173,7 +173,7 @@ type nervous struct{ seen []string }
 func (*nervous) Joined(string, string)            {}
 func (n *nervous) DeadLetter(class string)        { n.seen = append(n.seen, class) }
 func (*nervous) Transition(events.Status, string) {}
-func (*nervous) Restored(int32, int64, bool)      {}
+func (*nervous) Restored(int32, int64, string)    {}
 func (*nervous) UnknownStatus(events.Provider)    { panic("a payload") }
 
 // R16: a record that panics the join is set aside; the others of its batch are

@@ -47,24 +47,30 @@ type Loop struct {
 
 	// mu keeps Restore and Revoke, which come from the session's goroutines,
 	// apart from steps.
-	mu    sync.Mutex
-	reset []time.Time
+	mu      sync.Mutex
+	log     stream.Log // of the session, for what a restore left open
+	settled time.Time  // when the log was last asked
+	reset   []time.Time
 	// What probes and scrapes ask must not wait for a restore or a commit.
-	ready            atomic.Bool
+	once             sync.Once
+	prog             *progress
 	states, outdated atomic.Int64
 	live, held       atomic.Int64
 }
 
 // Log events.
 const (
-	eventRestored = "partition restored"
-	eventRevoked  = "partitions revoked"
-	eventPoll     = "poll failed"
-	eventAborted  = "transaction aborted"
-	eventRefused  = "record refused"
-	eventReopen   = "session lost"
-	eventWait     = "schema unavailable"
-	eventKept     = "memory not given back"
+	eventRestoring = "restore goes on"
+	eventRestored  = "partition restored"
+	eventAssigned  = "assignment restored"
+	eventReady     = "ready"
+	eventRevoked   = "partitions revoked"
+	eventPoll      = "poll failed"
+	eventAborted   = "transaction aborted"
+	eventRefused   = "record refused"
+	eventReopen    = "session lost"
+	eventWait      = "schema unavailable"
+	eventKept      = "memory not given back"
 )
 
 // A session that dies more often than this ends the process: a supervisor's
@@ -74,17 +80,42 @@ const (
 	resetWindow = 10 * time.Minute
 )
 
-// Restore implements stream.Table.
+// restoreParallel is how many partitions are restored at once: each has a fetch
+// of some megabytes under way.
+const restoreParallel = 8
+
+// Assigned implements stream.Assignee.
+func (l *Loop) Assigned(partitions []int32) (parallel int) {
+	l.progress().assigned(partitions)
+	return restoreParallel
+}
+
+// Restore implements stream.Table. Several calls may run at once: what they read
+// is theirs alone until it is installed.
 func (l *Loop) Restore(ctx context.Context, n int32, log stream.Log, committed map[string]int64) (map[string]int64, error) {
+	began := l.now()
+	l.mu.Lock()
+	r, old := l.Engine.restorer(n, log), l.Engine.parts[n]
+	l.mu.Unlock()
+	r.progress = l.progress()
+	p, err := r.load(ctx, old, committed, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.Engine.forget(n)
+	})
+	if err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next, err := l.Engine.Restore(ctx, n, log, committed)
-	if err == nil {
-		l.ready.Store(true)
-		l.count()
-		l.Log.Info(eventRestored, "partition", n, "states", l.Engine.parts[n].states.Len())
-	}
-	return next, err
+	next := l.Engine.install(p)
+	l.log = log
+	l.count()
+	took := l.now().Sub(began)
+	l.Log.Info(eventRestored, "partition", n, "states", p.states.Len(), "source", p.source, "took", took.Round(time.Millisecond))
+	l.progress().restored(n, int64(p.states.Len()))
+	l.progress().caught(l.Engine.CaughtUp())
+	return next, nil
 }
 
 // Revoke implements stream.Table.
@@ -92,13 +123,29 @@ func (l *Loop) Revoke(partitions []int32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.Engine.Revoke(partitions)
+	l.progress().revoked(partitions)
 	l.Log.Info(eventRevoked, "partitions", partitions)
 }
 
-// Ready reports whether at least one assignment was restored and the session
-// is alive.
-func (l *Loop) Ready() bool {
-	return l.ready.Load()
+// Ready reports whether every assigned partition is restored and has caught up
+// with where its inputs ended at the restore. A member that stands by without a
+// partition is ready.
+func (l *Loop) Ready() bool { return l.progress().ready.Load() }
+
+// Progress reports how far the restore of the assignment is.
+func (l *Loop) Progress() Progress { return l.progress().Snapshot() }
+
+// progress is made on first use: a Loop is written as a literal.
+func (l *Loop) progress() *progress {
+	l.once.Do(func() { l.prog = &progress{now: l.now, log: l.Log} })
+	return l.prog
+}
+
+func (l *Loop) now() time.Time {
+	if l.Now == nil {
+		return time.Time{}
+	}
+	return l.Now()
 }
 
 // Snapshot reports how many states are held and how many wait for new rules.
@@ -125,7 +172,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	for {
 		err := l.session(ctx)
 		l.mu.Lock()
-		l.ready.Store(false)
+		l.progress().lost()
+		l.log = nil
 		l.gaveBack(l.Engine.Reset())
 		l.mu.Unlock()
 		switch {
@@ -182,6 +230,9 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	// them at the next commit.
 	if err := l.commit(ctx, s, records); err != nil {
 		return err
+	}
+	if !l.Ready() {
+		l.settle(ctx, len(records) == 0)
 	}
 	if pollErr != nil && (idled || errors.Is(pollErr, stream.ErrTransient)) && !fatal(pollErr) {
 		if !idled {
@@ -264,6 +315,9 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		return fmt.Errorf("accept: %w", err)
 	}
 	l.count()
+	if !l.Ready() {
+		l.progress().caught(l.Engine.CaughtUp())
+	}
 	return nil
 }
 

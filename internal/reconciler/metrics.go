@@ -1,7 +1,7 @@
 package reconciler
 
 import (
-	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,7 +23,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		joined:      counter("records_total", "Input records by source and by what joining them did.", "source", "verdict"),
 		dead:        counter("dead_letters_total", "Records set aside, by class.", "class"),
 		transitions: counter("transitions_total", "Announced changes of a status.", "status", "reason"),
-		restored:    counter("restores_total", "Partitions restored, and whether memory could be kept.", "reused"),
+		restored:    counter("restores_total", "Partitions restored, by where the states came from: memory that was kept, the topic.", "source"),
 		unknown:     counter("unknown_status_total", "Joined evidence that left a subject without a known status.", "provider"),
 		reg:         reg,
 	}
@@ -43,6 +43,15 @@ func (m *Metrics) Watch(l *Loop) {
 	gauge("states", "States in memory.", func() float64 { n, _ := l.Snapshot(); return float64(n) })
 	gauge("state_bytes", "Bytes of live keys and states.", func() float64 { n, _ := l.Memory(); return float64(n) })
 	gauge("state_held_bytes", "Bytes of memory that are held for them, dead space and the index included.", func() float64 { _, n := l.Memory(); return float64(n) })
+	gauge("restore_partitions_left", "Assigned partitions that are not restored yet.", func() float64 { return float64(l.Progress().Partitions) })
+	gauge("restore_partitions_behind", "Restored partitions that have not joined what their inputs held at the restore.", func() float64 { return float64(l.Progress().Behind) })
+	gauge("restore_records_left", "Records of the state topics still to be read.", func() float64 { return float64(l.Progress().RecordsLeft) })
+	gauge("restore_records_per_second", "Rate of the restore that is running; 0 when none is.", func() float64 { return l.Progress().Rate })
+	gauge("restore_eta_seconds", "Expected time until every partition is restored; 0 when all are.", func() float64 { return l.Progress().ETA.Seconds() })
+	gauge("restore_seconds", "Time that the last restore of an assignment took.", func() float64 { return time.Duration(l.progress().seconds.Load()).Seconds() })
+	m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ramp_reconciler_restored_records_total", Help: "Records of the state topics that restores read.",
+	}, func() float64 { return float64(l.progress().restoredEver.Load()) }))
 	gauge("outdated_states", "States not yet viewed by the current rules.", func() float64 { _, n := l.Snapshot(); return float64(n) })
 }
 
@@ -58,8 +67,8 @@ func (m *Metrics) Transition(to events.Status, reason string) {
 }
 
 // Restored implements Observer.
-func (m *Metrics) Restored(_ int32, _ int64, reused bool) {
-	m.restored.WithLabelValues(strconv.FormatBool(reused)).Inc()
+func (m *Metrics) Restored(_ int32, _ int64, source string) {
+	m.restored.WithLabelValues(source).Inc()
 }
 
 // UnknownStatus implements Observer.

@@ -109,7 +109,7 @@ func (v *verdicts) Joined(_, verdict string) {
 	}
 	v.seen[verdict]++
 }
-func (*verdicts) Restored(int32, int64, bool)      {}
+func (*verdicts) Restored(int32, int64, string)    {}
 func (*verdicts) Transition(events.Status, string) {}
 func (*verdicts) UnknownStatus(events.Provider)    {}
 func (*verdicts) DeadLetter(string)                {}

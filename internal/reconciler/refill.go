@@ -60,18 +60,25 @@ func (r *restorer) fillFrom(ctx context.Context, p *partition, topic string, at 
 			return nil
 		})
 	}
-	g.Go(func() error {
-		for pc := range order {
-			<-pc.made
-			if err := pc.put(p); err != nil {
-				return err
-			}
-			r.read(topic, pc.records[len(pc.records)-1].Offset+1)
-			free <- pc
-		}
-		return nil
-	})
+	g.Go(func() error { return r.putPieces(p, at.Start, order, free) })
 	return g.Wait()
+}
+
+// putPieces puts pieces in order, and says how far it is.
+func (r *restorer) putPieces(p *partition, from int64, order <-chan *piece, free chan<- *piece) error {
+	for pc := range order {
+		<-pc.made
+		if err := pc.put(p); err != nil {
+			return err
+		}
+		next := pc.records[len(pc.records)-1].Offset + 1
+		if r.progress != nil {
+			r.progress.advance(r.n, len(pc.records), next-from)
+		}
+		from = next
+		free <- pc
+	}
+	return nil
 }
 
 // readPieces hands out what it reads in pieces: to the workers, and in order.

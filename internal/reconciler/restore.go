@@ -32,14 +32,15 @@ func (e *Engine) Restore(ctx context.Context, n int32, log stream.Log, committed
 // restorer reads one partition back. It uses nothing of the engine that
 // changes, so that several run at once.
 type restorer struct {
-	cfg  Config
-	n    int32
-	log  stream.Log
-	read func(topic string, offset int64) // hears how far a state topic was read
+	cfg Config
+	n   int32
+	log stream.Log
+	// progress hears how far it is; nil hears nothing.
+	progress *progress
 }
 
 func (e *Engine) restorer(n int32, log stream.Log) *restorer {
-	return &restorer{cfg: e.cfg, n: n, log: log, read: func(string, int64) {}}
+	return &restorer{cfg: e.cfg, n: n, log: log}
 }
 
 // load gives old, if that is what the position describes, else a partition that
@@ -101,7 +102,7 @@ func (e *Engine) install(p *partition) map[string]int64 {
 	}
 	p.revoked = false
 	e.parts[p.number] = p
-	e.cfg.Observer.Restored(p.number, int64(p.states.Len()), p.source == sourceMemory)
+	e.cfg.Observer.Restored(p.number, int64(p.states.Len()), p.source)
 	return maps.Clone(p.next)
 }
 
@@ -226,6 +227,10 @@ func (r *restorer) readOnce(ctx context.Context, ends map[string]stream.Range) (
 	states, err := r.cfg.OpenTable(r.n)
 	if err != nil {
 		return nil, fmt.Errorf("table: %w", err)
+	}
+	if r.progress != nil {
+		orders, customers := ends[r.cfg.Topics.OrderState], ends[r.cfg.Topics.CustomerState]
+		r.progress.begin(r.n, orders.End-orders.Start+customers.End-customers.Start)
 	}
 	p := &partition{number: r.n, states: states, hints: map[string]events.Millis{}, source: sourceTopic}
 	err = r.fill(ctx, p, ends)

@@ -4,7 +4,8 @@
 // that the same path could do.
 //
 //	go run ./bench ingest                  # embedded broker
-//	go run ./bench reconciler
+//	go run ./bench reconciler              # beside it: the least that the same path could do
+//	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
 //	go run ./bench poller -orders 1000000 -rate 2000
 //	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave and die
 //	go run ./bench hints                   # from an unsigned callback to the status call it causes
@@ -20,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 )
 
@@ -33,7 +35,9 @@ type options struct {
 	rate              float64
 	lanes, pollers    int
 	latency           time.Duration
-	peers             bool
+	peers, streams    bool
+	java              string
+	replicas          int
 }
 
 func main() {
@@ -63,8 +67,17 @@ func runMain(ctx context.Context, args []string) error {
 	f.IntVar(&o.pollers, "pollers", 4, "processes (nonces)")
 	f.DurationVar(&o.latency, "latency", 5*time.Millisecond, "of a provider's answer (poller, nonces)")
 	f.BoolVar(&o.peers, "peers", true, "run the peer too")
+	f.BoolVar(&o.streams, "streams", false, "run Kafka Streams too, on a real Kafka (reconciler); needs Java 17 and Maven")
+	f.StringVar(&o.java, "java", "-Xms1g -Xmx1g -XX:+UseSerialGC", "flags of its virtual machine")
+	f.IntVar(&o.replicas, "replicas", 0, "of every topic; 0: 3, or 1 on fewer than three brokers")
 	if err := f.Parse(args[1:]); err != nil {
 		return err
+	}
+	if o.replicas == 0 {
+		o.replicas = 1
+		if strings.Count(o.brokers, ",") >= 2 {
+			o.replicas = 3
+		}
 	}
 	switch args[0] {
 	case "ingest":

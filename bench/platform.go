@@ -69,7 +69,7 @@ func newBed(ctx context.Context, o options) (b *bed, err error) {
 	if b.file, err = demo.WriteConfig(b.cfg, b.dir); err != nil {
 		return b, err
 	}
-	if err := b.platform(ctx); err != nil {
+	if err := b.platform(ctx, o); err != nil {
 		return b, err
 	}
 	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir, "./cmd/ingest", "./cmd/poller", "./cmd/reconciler", "./bench")
@@ -77,9 +77,9 @@ func newBed(ctx context.Context, o options) (b *bed, err error) {
 	return b, build.Run()
 }
 
-func (b *bed) platform(ctx context.Context) error {
+func (b *bed) platform(ctx context.Context, o options) error {
 	kc := b.kafka()
-	changes, err := kafka.PlanTopics(ctx, kc, kafka.Specs(b.cfg.Topics.Names(), b.cfg.Topics.Partitions, 1))
+	changes, err := kafka.PlanTopics(ctx, kc, kafka.Specs(b.cfg.Topics.Names(), b.cfg.Topics.Partitions, int16(o.replicas)))
 	if err != nil {
 		return err
 	}
@@ -148,11 +148,22 @@ func (p *process) cpu() time.Duration {
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	fields := statFields(text)
 	var utime, stime int64
 	_, _ = fmt.Sscan(fields[11], &utime)
 	_, _ = fmt.Sscan(fields[12], &stime)
 	return time.Duration(utime+stime) * 10 * time.Millisecond // USER_HZ is 100 on Linux
+}
+
+// statFields are those of /proc/PID/stat after the command's name.
+func statFields(text []byte) []string {
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+}
+
+// zombie reports whether a process has ended and was not waited for yet.
+func (p *process) zombie() bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	return err != nil || statFields(text)[0] == "Z"
 }
 
 func freeAddr() (string, error) {

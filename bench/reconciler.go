@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -31,7 +32,10 @@ type reconcilerRow struct {
 	Seconds    float64 `json:"seconds"`
 	PerSecond  float64 `json:"events_per_second"`
 	CPUMicros  float64 `json:"cpu_us_per_event"`
-	PeakRSSMiB int64   `json:"peak_rss_mib"`
+	// From a tenth of the events to all: without what the start costs.
+	SteadyPerSecond float64 `json:"steady_events_per_second"`
+	SteadyCPUMicros float64 `json:"steady_cpu_us_per_event"`
+	PeakRSSMiB      int64   `json:"peak_rss_mib"`
 }
 
 func benchReconciler(ctx context.Context, o options) error {
@@ -48,6 +52,16 @@ func benchReconciler(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	streams := o.streams
+	if streams {
+		err := buildStreams(ctx)
+		if errors.Is(err, errNoJava) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			streams = false
+		} else if err != nil {
+			return err
+		}
+	}
 	if err := b.fill(ctx, o, cd); err != nil {
 		return err
 	}
@@ -56,7 +70,14 @@ func benchReconciler(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return b.measureReconciler(ctx, o, cd)
+	if err := b.measureReconciler(ctx, o, cd); err != nil || !streams {
+		return err
+	}
+	ours, err := b.finals(ctx, b.cfg.Topics.Names().OrderState)
+	if err != nil {
+		return err
+	}
+	return b.measureStreams(ctx, o, ours)
 }
 
 // fill writes the life of every order as webhooks and polls.
@@ -123,76 +144,44 @@ func (b *bed) measureReconciler(ctx context.Context, o options, cd *codec.Codec)
 		return err
 	}
 	r := inspect.Reader{Log: log, Codec: cd, Topics: b.cfg.Topics.Names(), Partitions: b.cfg.Topics.Partitions}
-	if err := b.awaitPosition(ctx, r, o.events); err != nil {
+	f, err := p.watch(ctx, began, int64(o.events), positions(r))
+	if err != nil {
 		return err
 	}
-	took := time.Since(began)
-	cpu := p.cpu()
 	u, err := p.stop()
 	if err != nil {
 		return err
 	}
-	row(reconcilerRow{"reconciler: exactly once", b.name, o.partitions, o.events, o.orders, took.Seconds(), float64(o.events) / took.Seconds(),
-		float64(cpu.Microseconds()) / float64(o.events), u.RSS >> 20})
+	row(f.into(reconcilerRow{Bench: "reconciler: exactly once", Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, PeakRSSMiB: u.RSS >> 20}))
 	return nil
-}
-
-// awaitPosition waits until the positions of all partitions count every event.
-func (b *bed) awaitPosition(ctx context.Context, r inspect.Reader, want int) error {
-	next := map[string]int64{}
-	cursor := &inspect.Cursor{Topic: r.Topics.ReconcilerPosition}
-	for {
-		err := r.Scan(ctx, cursor, func(rec stream.Record) error {
-			pos, err := r.Codec.DecodePosition(ctx, rec.Value)
-			if err != nil {
-				return err
-			}
-			for _, in := range pos.Next {
-				next[fmt.Sprint(pos.Partition, in.Topic)] = in.Offset
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		var sum int64
-		for _, n := range next {
-			sum += n
-		}
-		if sum >= int64(want) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 func (b *bed) measurePassthrough(ctx context.Context, o options) error {
 	t := b.cfg.Topics.Names()
+	done, end, err := b.committed("bench-passthrough-" + t.DeadLetter)
+	if err != nil {
+		return err
+	}
+	defer end()
 	began := time.Now()
 	p, err := b.start(ctx, "bench", "peer-passthrough", "-brokers", strings.Join(b.cfg.Kafka.Brokers, ","), "-events", strconv.Itoa(o.events), "--", t.Webhook, t.StatusCheck, t.DeadLetter)
 	if err != nil {
 		return err
 	}
-	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("pass-through: %w: %s", err, p.log.String())
+	f, err := p.watch(ctx, began, int64(o.events), done)
+	if err != nil {
+		return err
 	}
-	took := time.Since(began)
-	st := p.cmd.ProcessState
-	u := usage{CPU: st.UserTime() + st.SystemTime()}
-	if ru, ok := st.SysUsage().(*syscall.Rusage); ok {
-		u.RSS = ru.Maxrss * 1024
+	u, err := p.stop()
+	if err != nil {
+		return err
 	}
-	row(reconcilerRow{"peer: consume and produce, exactly once, no work", b.name, o.partitions, o.events, o.orders, took.Seconds(),
-		float64(o.events) / took.Seconds(), float64(u.CPU.Microseconds()) / float64(o.events), u.RSS >> 20})
+	row(f.into(reconcilerRow{Bench: "peer: consume and produce, exactly once, no work", Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, PeakRSSMiB: u.RSS >> 20}))
 	return nil
 }
 
-// peerPassthrough copies events records from two topics to a third, one
-// transaction a poll.
+// peerPassthrough copies two topics to a third, one transaction a poll, until
+// SIGTERM.
 func peerPassthrough(ctx context.Context, o options, args []string) error {
 	if len(args) != 3 {
 		return fmt.Errorf("usage: bench peer-passthrough FROM FROM TO")
@@ -206,11 +195,10 @@ func peerPassthrough(ctx context.Context, o options, args []string) error {
 		return err
 	}
 	defer s.Close()
-	for done := 0; done < o.events; {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
+	for ctx.Err() == nil {
 		fs := s.PollRecords(ctx, 1000)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		if fs.Empty() {
 			continue
 		}
@@ -218,18 +206,13 @@ func peerPassthrough(ctx context.Context, o options, args []string) error {
 			return err
 		}
 		e := kgo.AbortingFirstErrPromise(s.Client())
-		n := 0
 		fs.EachRecord(func(r *kgo.Record) {
-			n++
 			s.Produce(ctx, &kgo.Record{Topic: args[2], Key: r.Key, Value: r.Value}, e.Promise())
 		})
 		perr := e.Err()
-		committed, err := s.End(ctx, kgo.TransactionEndTry(perr == nil))
+		_, err := s.End(context.WithoutCancel(ctx), kgo.TransactionEndTry(perr == nil))
 		if err := errors.Join(perr, err); err != nil {
 			return err
-		}
-		if committed {
-			done += n
 		}
 	}
 	return nil

@@ -69,7 +69,7 @@ func (m *membership) options(s *session) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.AdjustFetchOffsetsFn(s.adjust),
 		kgo.OnPartitionsRevoked(s.onRevoked),
-		kgo.OnPartitionsLost(s.onRevoked),
+		kgo.OnPartitionsLost(s.onLost),
 		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { s.blocked.Store(true) }),
 	}
 	if m.InstanceID != "" {

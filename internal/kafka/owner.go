@@ -113,7 +113,7 @@ func (l *lease) options(s *session) []kgo.Opt {
 		}),
 		kgo.OnPartitionsLost(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
 			l.end()
-			s.onRevoked(ctx, cl, m)
+			s.onLost(ctx, cl, m)
 		}),
 		// A rebalance waits for our batch: from here the coordinator's patience,
 		// not our heartbeat, decides.

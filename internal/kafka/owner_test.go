@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -138,6 +139,32 @@ func TestGroup_unknownMemberEndsTheLease(t *testing.T) {
 	n := len(tb.trace())
 	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
 	eventually(t, "revoked and restored again", func() bool { turn(t, g); return len(tb.trace()) == n+2 && g.Lease() })
+}
+
+// loser is a table that is told of partitions whose next owner does not wait.
+type loser struct{ *table }
+
+func (l loser) Lose(ps []int32) {
+	defer l.enter(fmt.Sprintf("lose %v", ps))()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range ps {
+		delete(l.held, p)
+	}
+}
+
+func TestGroup_tellsLostFromRevoked(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	tb := newTable(t)
+	g := openGroup(t, cfg, groupOptions("0"), loser{tb})
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress})
+	eventually(t, "revoked and restored", func() bool { turn(t, g); return len(tb.trace()) == 3 && g.Lease() })
+	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID})
+	eventually(t, "lost and restored", func() bool { turn(t, g); return len(tb.trace()) == 5 && g.Lease() })
+	if diff := cmp.Diff([]string{"restore 0", "revoke [0]", "restore 0", "lose [0]", "restore 0"}, tb.trace()); diff != "" {
+		t.Errorf("table calls (-want +got):\n%s", diff)
+	}
 }
 
 func TestGroup_heartbeatsGoOnDuringARestore(t *testing.T) {

@@ -111,7 +111,7 @@ func (s *session) restore(ctx context.Context, offsets map[string]map[int32]kgo.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deferred.Store(false)
-	s.dropHeld() // a revocation that the client did not announce, or that was put off
+	s.dropHeld(s.lose) // a revocation that the client did not announce, or that was put off
 	if s.beforeRestore != nil {
 		if err := s.beforeRestore(ctx); err != nil {
 			return nil, err
@@ -226,18 +226,34 @@ func (s *session) standBy() {
 	}
 }
 
-// onRevoked is for revoked and lost partitions alike: an eager member loses all.
+// onRevoked is for partitions whose next owner waits for us. An eager member
+// gives all up.
 func (s *session) onRevoked(context.Context, *kgo.Client, map[string][]int32) {
+	s.taken(s.table.Revoke)
+}
+
+// onLost is for the end of the membership.
+func (s *session) onLost(context.Context, *kgo.Client, map[string][]int32) { s.taken(s.lose) }
+
+func (s *session) lose(partitions []int32) {
+	if l, ok := s.table.(stream.Loser); ok {
+		l.Lose(partitions)
+		return
+	}
+	s.table.Revoke(partitions)
+}
+
+func (s *session) taken(tell func([]int32)) {
 	if s.committing.Load() {
 		s.deferred.Store(true)
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropHeld()
+	s.dropHeld(tell)
 }
 
-func (s *session) dropHeld() {
+func (s *session) dropHeld(tell func([]int32)) {
 	if len(s.held) == 0 {
 		return
 	}
@@ -247,7 +263,7 @@ func (s *session) dropHeld() {
 	}
 	slices.Sort(ps)
 	s.held = map[int32]bool{}
-	s.table.Revoke(ps)
+	tell(ps)
 }
 
 // fail ends the session with its first error.
@@ -297,7 +313,7 @@ func (s *session) revokeLate() {
 	}
 	defer s.mu.Unlock()
 	if s.deferred.Swap(false) {
-		s.dropHeld()
+		s.dropHeld(s.lose)
 	}
 }
 
@@ -335,7 +351,7 @@ func (s *session) close() {
 		s.leave(member)
 	}
 	s.log.Close()
-	s.onRevoked(context.Background(), nil, nil)
+	s.taken(s.lose)
 }
 
 // leave takes a static member out of its group, by both of its names: by the

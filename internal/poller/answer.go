@@ -61,8 +61,11 @@ func (l *lane) answered(now time.Time, o *op, in Answered) {
 		// The task goes on at once; this answer settles nothing.
 		o.task.busy, o.task.attempt = false, 2
 		to := classRetry
-		if !o.task.Known {
-			to = classUnknown // only ever within the hint budget: any other cause would be evidence
+		switch { // a hint's second try is the hint's expense too
+		case !o.task.Known:
+			to = classUnknown // and no other cause would do: it would be evidence
+		case o.task.cause == events.CauseHint:
+			to = classHint
 		}
 		l.enqueue(o.task, to, events.At(now))
 	} else {
@@ -106,6 +109,7 @@ func (l *lane) again(now time.Time, o *op) {
 func (l *lane) read(now time.Time, o *op, in Answered) events.StatusCheck {
 	check := *o.check
 	check.AnsweredAt = events.At(now)
+	check.ObservedAt = min(check.ObservedAt, check.AnsweredAt) // the clock was set back meanwhile
 	switch {
 	case in.Err != nil:
 		check.Outcome, check.HTTPStatus = in.Err.Outcome, int32(in.Err.HTTPStatus)

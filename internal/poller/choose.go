@@ -199,7 +199,7 @@ func (l *lane) start(now time.Time, turn turn) bool {
 	t := l.ready[classOfTurn(turn)].first()
 	cause := events.CauseSchedule
 	switch {
-	case turn == turnHint, turn == turnUnknown, turn == turnRetry && t.cause == events.CauseHint && l.budget.hint.ready(now):
+	case turn == turnHint, turn == turnUnknown:
 		l.budget.hint.take(now)
 		cause = events.CauseHint
 	case t.Cause == events.CauseConfirm:

@@ -416,3 +416,60 @@ func TestStep_leavesNoLaneBehind(t *testing.T) {
 		w.run(time.Minute)
 	})
 }
+
+// The second look at a doubtful answer that a hint caused is the hint's expense:
+// whoever can make answers doubtful must not get two calls for one.
+func TestStep_hintRetriesWithinTheHintBudget(t *testing.T) {
+	const hintRate, minutes = 0.1, 4
+	w := newWorld(t, poller.Settings{}, account(serial, func(a *poller.Account) { a.Poll.HintRate = hintRate }))
+	w.answer = func(a poller.Ask) (providers.Answer, *providers.CallError) {
+		return providers.Answer{Key: a.Question.Key, StatusRaw: "NEW", Facts: events.Facts{FiatAmount: "7", FiatCurrency: "EUR"}}, nil
+	}
+	var tasks []events.CheckTask
+	for i := range 200 {
+		h := hinted(fmt.Sprint(i), 0, true)
+		h.ExpectedAmount, h.ExpectedCurrency = "100", "EUR"
+		tasks = append(tasks, h)
+	}
+	w.onResult = reschedule(time.Hour)
+	w.assign(tasks)
+	w.run(minutes * time.Minute)
+	if limit := int(hintRate*minutes*60) + 1; len(w.calls) > limit || len(w.calls) < limit-2 {
+		t.Errorf("calls = %d; want the hint budget's %d", len(w.calls), limit)
+	}
+	for _, c := range w.calls {
+		if c.ask.Cause != events.CauseHint {
+			t.Errorf("a call about a hint has the cause %v", c.ask.Cause)
+		}
+	}
+	doubted := 0
+	for _, c := range w.published {
+		if c.Outcome == events.OutcomeMismatch {
+			doubted++
+		}
+	}
+	if doubted == 0 || doubted == len(w.published) {
+		t.Errorf("%d of %d answers doubted; want each asked twice", doubted, len(w.published))
+	}
+}
+
+// The last word about an order is said once by an owner, however long the
+// reconciler takes to hear it: it is durable.
+func TestStep_giveUpOnce(t *testing.T) {
+	w := newWorld(t, poller.Settings{}, account())
+	give := known("o", -720*time.Hour, 0)
+	give.GiveUp = true
+	w.assign([]events.CheckTask{give})
+	w.run(48 * time.Hour)
+	if len(w.published) != 1 {
+		t.Errorf("published = %d gave_up in two days of a silent reconciler; want one", len(w.published))
+	}
+	w.step(schedule(known("o", 47*time.Hour, 48*time.Hour))) // a webhook woke it
+	w.run(time.Minute)
+	give.DueAt = events.At(w.now)
+	w.step(schedule(give))
+	w.run(time.Minute)
+	if n := len(w.published); n != 3 || w.published[2].Outcome != events.OutcomeGaveUp {
+		t.Errorf("published %d; want an answer and another gave_up after the order moved", n)
+	}
+}

@@ -25,8 +25,8 @@ type Core struct {
 	ops      map[OpID]*op
 	lastID   OpID
 	draining bool
-	seen     time.Time // of the last step
-	out      []Effect  // of the step under way
+	seen     events.Millis // the wall clock at the last step
+	out      []Effect      // of the step under way
 }
 
 // op is an effect whose result is awaited.
@@ -61,13 +61,10 @@ func NewCore(s Settings, accounts []Account, rng *rand.Rand, obs Observer) *Core
 // step again without an input; a zero wake means never. now is the wall clock;
 // it may step back.
 func (c *Core) Step(now time.Time, in ...Input) (effects []Effect, wake time.Time) {
+	c.look(now)
 	for _, i := range in {
 		c.apply(now, i)
 	}
-	if now.Before(c.seen) {
-		c.touchAll() // what they wait for is not what they thought
-	}
-	c.seen = now
 	w := waker{now: now}
 	nanos := now.UnixNano()
 	var next *lane
@@ -107,8 +104,8 @@ func (c *Core) unpublished() bool {
 	return false
 }
 
-// Quiet reports whether no lost lane has a call or a save in flight, so that
-// its next owner may begin.
+// Quiet reports whether no lane that was taken away has a call in flight or a
+// state to save, so that its next owner may begin.
 func (c *Core) Quiet() bool {
 	return !slices.ContainsFunc(c.leaving, func(l *lane) bool { return !l.quiet() })
 }
@@ -123,7 +120,7 @@ func (c *Core) apply(now time.Time, in Input) {
 	case Assigned:
 		c.assign(now, in)
 	case Revoked:
-		c.revoke(in.Partitions)
+		c.revoke(in.Partitions, in.Lost)
 	case Scheduled:
 		c.scheduled(now, in)
 	case Answered:
@@ -196,7 +193,7 @@ func (c *Core) jitter(d time.Duration, part float64) time.Duration {
 // assign makes the lanes of a partition ours: the configured ones, with or
 // without tasks, and those that only tasks name.
 func (c *Core) assign(now time.Time, in Assigned) {
-	c.revoke([]int32{in.Partition}) // an assignment replaces what was there
+	c.revoke([]int32{in.Partition}, true) // an assignment replaces what was there
 	c.owned[in.Partition] = true
 	states := map[events.Lane]events.LaneState{}
 	for _, s := range in.Lanes {
@@ -239,15 +236,19 @@ func (c *Core) open(now time.Time, name events.Lane, partition int32, state even
 	return l
 }
 
-func (c *Core) revoke(partitions []int32) {
+func (c *Core) revoke(partitions []int32, lost bool) {
 	for _, p := range partitions {
 		delete(c.owned, p)
+	}
+	for _, l := range c.leaving {
+		l.lost = l.lost || lost && slices.Contains(partitions, l.partition)
 	}
 	c.order = slices.DeleteFunc(c.order, func(l *lane) bool {
 		if !slices.Contains(partitions, l.partition) {
 			return false
 		}
 		l.leave()
+		l.lost = lost
 		delete(c.lanes, l.name)
 		c.leaving = append(c.leaving, l)
 		return true

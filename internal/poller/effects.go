@@ -20,9 +20,14 @@ type Assigned struct {
 	Lanes     []events.LaneState
 }
 
-// Revoked says that partitions are not ours any more. No call starts for them;
-// what is in flight is still published.
-type Revoked struct{ Partitions []int32 }
+// Revoked says that partitions are taken away. No call starts for them; what is
+// in flight is still published.
+type Revoked struct {
+	Partitions []int32
+	// Lost is true when somebody else may own them already: the states of their
+	// lanes are not written any more. Otherwise the next owner waits for Quiet.
+	Lost bool
+}
 
 // Scheduled is one record of the schedule, read after the restore.
 type Scheduled struct {
@@ -111,10 +116,12 @@ type Publish struct {
 }
 
 // SaveLane writes a lane's state to the lane-state topic; report LaneSaved.
-// Nonces up to NonceReserved are used only after the acknowledgement.
+// Nonces up to NonceReserved are used only after the acknowledgement. Check the
+// lease right before, unless Leaving: then the next owner waits for it.
 type SaveLane struct {
-	ID    OpID
-	State events.LaneState
+	ID      OpID
+	State   events.LaneState
+	Leaving bool
 }
 
 // Grant answers a More: the request may be sent now, or not at all.

@@ -11,7 +11,7 @@ const (
 	saveBudget    = time.Minute // how often a growing rate is worth a record
 	publishBase   = 500 * time.Millisecond
 	publishMax    = 30 * time.Second
-	leaseRest     = time.Second
+	leaseRest     = 250 * time.Millisecond // until a lease is there, or the lane is gone
 )
 
 // lane is one account: its tasks, its budget, and what is in flight.
@@ -21,7 +21,8 @@ type lane struct {
 	partition int32
 	account   Account
 	known     bool // configured here
-	left      bool // lost: nothing new starts
+	left      bool // taken away: nothing new starts
+	lost      bool // somebody else may own it already: its state is not ours to write
 
 	touched   bool      // an input came since the last pump
 	wake      time.Time // of the next pump without one; zero for never
@@ -96,9 +97,9 @@ func (l *lane) limit() int {
 	return l.c.cfg.Concurrency
 }
 
-// quiet reports whether nothing of the lane is at the provider or at Kafka
-// that a next owner would have to wait for.
-func (l *lane) quiet() bool { return l.inFlight == 0 && !l.saving }
+// quiet reports whether nothing of the lane is at the provider or on its way to
+// its state that a next owner would have to wait for.
+func (l *lane) quiet() bool { return l.inFlight == 0 && !l.saving && (!l.dirty || l.lost || !l.known) }
 
 // leave ends the lane's own plans. Answers of calls in flight are true and are
 // still published.
@@ -139,7 +140,14 @@ func (l *lane) wakeAt(at time.Time) {
 	}
 }
 
-func (l *lane) pumpLeaving(now time.Time, w *waker) { l.republish(now, w) }
+// pumpLeaving ends what the lane has begun. What its last call learned, a
+// Retry-After above all, is saved while the next owner waits for us.
+func (l *lane) pumpLeaving(now time.Time, w *waker) {
+	l.republish(now, w)
+	if l.known && !l.lost && l.inFlight == 0 {
+		l.save(now, w)
+	}
+}
 
 // schedule takes the reconciler's word about one key.
 func (l *lane) schedule(now time.Time, ct events.CheckTask) {
@@ -170,7 +178,7 @@ func (l *lane) schedule(now time.Time, ct events.CheckTask) {
 		t.regularAt = regular
 	}
 	switch {
-	case t.busy || t.class == classRetry:
+	case t.busy || t.attempt == 2 && t.class != classNone: // a second try waits for its turn
 	case t.held && t.answered(): // our answer is on its way to the reconciler
 	default:
 		l.arm(now, t)
@@ -193,8 +201,11 @@ func (l *lane) arm(now time.Time, t *task) {
 // again, ever more slowly, when none comes: a lost update starves nobody.
 func (l *lane) hold(now time.Time, t *task) {
 	l.disarm(t)
-	wait := backoff(l.c.cfg.ReaskAfter, int(t.reasks), time.Hour)
 	l.setHeld(t, true)
+	if t.GiveUp {
+		return // nobody was asked, so there is nothing to ask again: what we said is durable
+	}
+	wait := backoff(l.c.cfg.ReaskAfter, int(t.reasks), time.Hour)
 	l.timer(t, events.At(now.Add(wait+l.c.jitter(wait, 0.1))))
 }
 

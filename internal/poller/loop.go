@@ -10,7 +10,7 @@ import (
 
 // tick steps the core when it asked to be woken.
 func (p *Poller) tick(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(maxSleep)
 	defer timer.Stop()
 	for {
 		timer.Reset(p.sleep())
@@ -24,14 +24,18 @@ func (p *Poller) tick(ctx context.Context) {
 	}
 }
 
+// maxSleep is how often the core looks at the wall clock at least: it may be
+// set while we sleep, and a suspended machine's timers stand still.
+const maxSleep = 10 * time.Second
+
 // sleep is how long nothing is due; an earlier step that has a use for the clock
 // kicks it.
 func (p *Poller) sleep() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, wait := p.cfg.Now(), time.Hour
+	now, wait := p.cfg.Now(), maxSleep
 	if !p.next.IsZero() {
-		wait = max(p.next.Sub(now), 0)
+		wait = min(max(p.next.Sub(now), 0), maxSleep)
 	}
 	p.asleep = now.Add(wait)
 	return wait

@@ -70,14 +70,19 @@ func (l *lane) denyAll() {
 
 // spending gives a call its budget: the first request is paid for, each other
 // one waits for a Grant, at most half of the call's time so that the answer has
-// the rest. done frees what the wishes hold.
+// the rest. No request is sent without a lease: this is the last moment before
+// it is, and the process may have been stopped since the call began. done frees
+// what the wishes hold.
 func (p *Poller) spending(ctx context.Context, id OpID) (_ context.Context, done func()) {
 	var paid atomic.Bool
 	ctx = providers.WithSpend(ctx, func(ctx context.Context) error {
-		if paid.CompareAndSwap(false, true) {
-			return nil
+		if !paid.CompareAndSwap(false, true) {
+			return p.spend(ctx, id)
 		}
-		return p.spend(ctx, id)
+		if !p.session.Lease() {
+			return providers.ErrBudget
+		}
+		return nil
 	})
 	return ctx, func() {
 		p.mu.Lock()

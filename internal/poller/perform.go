@@ -30,6 +30,9 @@ func (p *Poller) perform(e Effect) Input {
 		}
 		return Published{ID: e.ID, Err: p.note(e.Lane, "answers not published", err)}
 	case SaveLane:
+		if !e.Leaving && !p.session.Lease() {
+			return LaneSaved{ID: e.ID, Err: errNoLease}
+		}
 		record, err := p.cfg.Records.LaneState(e.State)
 		if err == nil {
 			err = p.publish(record)
@@ -45,6 +48,10 @@ func (p *Poller) call(id OpID) (context.Context, func()) {
 	ctx, done := p.spending(ctx, id)
 	return ctx, func() { done(); cancel() }
 }
+
+// errNoLease keeps a state back: the next owner of the lane may have written its
+// own, and after a compaction ours would be the only one.
+var errNoLease = errors.New("the lease has run out")
 
 // unpaid reports whether a call ended because our own budget refused the
 // request that mattered: nothing was asked about the subject.

@@ -110,15 +110,22 @@ func (p *Poller) Restore(ctx context.Context, partition int32, log stream.Log, _
 	return r.Next, nil
 }
 
-// Revoke implements stream.Table. It returns when no lost lane has a call in
-// flight any more, or when such a call must have ended: the next owner's first
-// call must not overlap with our last.
-func (p *Poller) Revoke(partitions []int32) {
-	p.step(Revoked{Partitions: partitions})
+// Revoke implements stream.Table. It returns when no lane that was taken away
+// has a call in flight or a state to save, or when such a call must have ended:
+// the next owner's first call must not overlap with our last, and must know
+// what that one learned.
+func (p *Poller) Revoke(partitions []int32) { p.revoke(partitions, false) }
+
+// Lose implements stream.Loser.
+func (p *Poller) Lose(partitions []int32) { p.revoke(partitions, true) }
+
+func (p *Poller) revoke(partitions []int32, lost bool) {
+	p.step(Revoked{Partitions: partitions, Lost: lost})
 	wait, cancel := context.WithTimeout(context.Background(), p.cfg.Settings.CallTimeout+5*time.Second)
 	defer cancel()
 	if !p.await(wait, p.core.Quiet) {
 		p.cfg.Log.Warn("lanes left with work in flight", "partitions", partitions)
+		p.step(Revoked{Partitions: partitions, Lost: true}) // what is not saved by now comes too late
 	}
 }
 

@@ -146,12 +146,16 @@ func (l *lane) save(now time.Time, w *waker) {
 	s := events.LaneState{Lane: l.name, NonceReserved: l.nonces.asked, RetryAfter: l.retryAfter,
 		Budget: l.budget.amount(), UpdatedAt: events.At(now)}
 	id := l.c.begin(&op{lane: l, state: &s})
-	l.c.emit(SaveLane{ID: id, State: s})
+	l.c.emit(SaveLane{ID: id, State: s, Leaving: l.left})
 }
 
 // saved notes that a state is durable, or plans the next try.
 func (l *lane) saved(now time.Time, s events.LaneState, err error) {
 	l.saving = false
+	if errors.Is(err, errNoLease) {
+		l.dirty, l.saveAt = true, now.Add(leaseRest)
+		return
+	}
 	if err != nil {
 		l.saveFails++
 		l.dirty = true

@@ -162,3 +162,67 @@ func TestStep_drain(t *testing.T) {
 		t.Errorf("calls %d, published %d, idle %v; want the one call published and no other", len(w.calls), len(w.published), w.core.Idle())
 	}
 }
+
+// What the last answer of a lane teaches is for the next owner too.
+func TestStep_lostLaneSavesWhatItLearned(t *testing.T) {
+	refusing := func(t *testing.T) *world {
+		w := newWorld(t, poller.Settings{}, account())
+		w.latency = 3 * time.Second
+		w.answer = func(poller.Ask) (providers.Answer, *providers.CallError) {
+			return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeRateLimited, RetryAfter: time.Hour}
+		}
+		w.assign([]events.CheckTask{known("o", -time.Hour, 0)})
+		w.run(time.Second)
+		return w
+	}
+	t.Run("revoked", func(t *testing.T) {
+		w := refusing(t)
+		fails := 2
+		w.save = func(poller.SaveLane) error {
+			if w.core.Quiet() {
+				t.Error("Quiet = true before the state is saved: the next owner would not know")
+			}
+			if fails--; fails >= 0 {
+				return errDown
+			}
+			return nil
+		}
+		w.step(poller.Revoked{Partitions: []int32{0}})
+		w.run(20 * time.Second)
+		if len(w.saved) != 1 || w.saved[0].RetryAfter < at(3*time.Second+time.Hour) || w.saved[0].Budget != "2.5000" {
+			t.Errorf("saved %+v; want the Retry-After and the halved rate", w.saved)
+		}
+		if !w.core.Quiet() || !w.core.Idle() {
+			t.Error("the lost lane left something behind")
+		}
+	})
+	t.Run("lost", func(t *testing.T) {
+		w := refusing(t)
+		w.step(poller.Revoked{Partitions: []int32{0}, Lost: true})
+		w.run(20 * time.Second)
+		if len(w.saved) != 0 {
+			t.Errorf("saved %+v over the state of the next owner", w.saved)
+		}
+		if !w.core.Quiet() || !w.core.Idle() {
+			t.Error("the lost lane left something behind")
+		}
+	})
+	t.Run("waited for too long", func(t *testing.T) {
+		w := refusing(t)
+		down := true
+		w.save = func(poller.SaveLane) error {
+			if down {
+				return errDown
+			}
+			return nil
+		}
+		w.step(poller.Revoked{Partitions: []int32{0}})
+		w.run(20 * time.Second)
+		w.step(poller.Revoked{Partitions: []int32{0}, Lost: true})
+		down = false
+		w.run(time.Hour)
+		if len(w.saved) != 0 || !w.core.Quiet() {
+			t.Errorf("saved %+v, quiet %v; want the state given up", w.saved, w.core.Quiet())
+		}
+	})
+}

@@ -42,3 +42,10 @@ type Assignee interface {
 	// a batch.
 	Assigned(partitions []int32) (parallel int)
 }
+
+// A Loser is a Table that wants to know partitions lost from partitions taken
+// away. Revoke is then called only while the next owner waits for its return.
+type Loser interface {
+	// Lose is Revoke for partitions that somebody else may own already.
+	Lose(partitions []int32)
+}

@@ -102,7 +102,7 @@ func TestProvider_calls(t *testing.T) {
 	}
 	c.createOrder()
 	made["koinal create-order"] = true
-	for p, calls := range documented {
+	for p, calls := range documented(t) {
 		for _, call := range calls {
 			if !made[p+" "+call] {
 				t.Errorf("rampctl provider %s %s is not tried here", p, call)

@@ -78,7 +78,7 @@ func (c *Client) Check(ctx context.Context, q providers.Question) (providers.Ans
 	if err != nil {
 		return providers.Answer{}, err
 	}
-	o, err := c.fields.read(doc)
+	o, err := c.fields.ofStatus().read(doc)
 	switch {
 	case err != nil:
 		return providers.Answer{}, malformedAnswer(op, http.StatusOK, err)

@@ -101,7 +101,8 @@ func TestClient_configuredShape(t *testing.T) {
 		a.API.Paths = map[string]string{"quote": "PUT /v3/prices", "order": "/v3/orders", "status": "POST /v3/orders/{id}/state"}
 		a.API.Fields = map[string]string{
 			"id": "order.number", "status": "order.state", "auth_scheme": "Hash", "currency_amount": "fiat.value", "currency": "fiat.code",
-			"token": "quote.token", "checkout_url": "redirect.to",
+			"status_currency_amount": "total",
+			"token":                  "quote.token", "checkout_url": "redirect.to",
 		}
 	}, func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.Header.Get("Authorization"), "Hash ") {
@@ -115,7 +116,7 @@ func TestClient_configuredShape(t *testing.T) {
 		case `POST /v3/orders {"ip_address":"192.0.2.7","quote":{"token":"q1"},"wallet_address":"w"}`:
 			fmt.Fprint(w, `{"code":"00","data":{"order":{"number":123},"redirect":{"to":"https://pay.example.com/123"}}}`)
 		case `POST /v3/orders/123/state `:
-			fmt.Fprint(w, `{"code":"00","data":{"order":{"number":"123","state":"PENDING"}}}`)
+			fmt.Fprint(w, `{"code":"00","data":{"order":{"number":"123","state":"PENDING"},"total":7.50,"fiat":{"code":"USD"}}}`)
 		default:
 			t.Errorf("request %s", got)
 		}
@@ -128,8 +129,8 @@ func TestClient_configuredShape(t *testing.T) {
 	if err != nil || order.OrderID != "123" {
 		t.Fatalf("CreateOrder = %+v, %v", order, err)
 	}
-	if got, err := c.Check(t.Context(), question); err != nil || got.StatusRaw != "PENDING" {
-		t.Errorf("Check = %+v, %v; want PENDING", got, err)
+	if got, err := c.Check(t.Context(), question); err != nil || got.StatusRaw != "PENDING" || got.Facts.FiatAmount != "7.50" || got.Facts.FiatCurrency != "USD" {
+		t.Errorf("Check = %+v, %v; want PENDING, 7.50 USD", got, err)
 	}
 }
 

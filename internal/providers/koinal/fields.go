@@ -32,6 +32,31 @@ func newFields(configured map[string]string) fields {
 	return f
 }
 
+// ofStatus are the names in an answer of the status call. The document shows
+// the names of a quote and has lost those of a status: they need not be the same.
+func (f fields) ofStatus() fields {
+	out := fields{}
+	for _, field := range orderFields {
+		if n := f[statusPrefix+field]; n != "" {
+			out[field] = n
+		} else if n := f[field]; n != "" {
+			out[field] = n
+		}
+	}
+	return out
+}
+
+// statusPrefix begins the names of api.fields that only the status call has.
+const statusPrefix = "status_"
+
+func statusFields() []string {
+	var out []string
+	for _, field := range orderFields {
+		out = append(out, statusPrefix+field)
+	}
+	return out
+}
+
 func (f fields) name(field string) string {
 	if n := f[field]; n != "" {
 		return n

@@ -121,7 +121,7 @@ func apiFaults(a providers.Account, p providers.Policy) []string {
 	if u := api.Fields["timestamp_unit"]; u != "" && u != "s" && u != "ms" {
 		faults = append(faults, fmt.Sprintf("api.fields.timestamp_unit: must be s or ms (got %q)", u))
 	}
-	return append(faults, fieldFaults("api.fields", api.Fields, append(slices.Clone(orderFields), callFields...))...)
+	return append(faults, fieldFaults("api.fields", api.Fields, slices.Concat(orderFields, callFields, statusFields()))...)
 }
 
 func pathFault(name, path string) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
@@ -38,24 +37,19 @@ type observation struct {
 
 // apply joins one input record. A record that cannot be applied becomes a dead
 // letter; an error means that the batch cannot go on.
-func (e *Engine) apply(ctx context.Context, b *Batch, r stream.Record) error {
+func (e *Engine) apply(ctx context.Context, b *Batch, r *stream.Record) error {
 	p := e.parts[r.Partition]
 	if p == nil || p.revoked {
 		return fmt.Errorf("record of %s-%d: partition is not owned", r.Topic, r.Partition)
 	}
 	o := e.overlayOf(b, p)
-	done := p.next[r.Topic]
-	if n, ok := o.next[r.Topic]; ok {
-		done = n
+	if i := e.input(r.Topic); i >= 0 {
+		o.next[i] = max(o.next[i], r.Offset+1)
 	}
-	o.next[r.Topic] = max(done, r.Offset+1)
-
-	obs, class, err := e.tryRead(ctx, r)
+	obs := &e.mem.obs
+	*obs = observation{rows: obs.rows[:0]}
+	class, err := e.tryRead(ctx, obs, r)
 	switch {
-	case errors.Is(err, codec.ErrUnknownSchema):
-		return &unknownSchema{where(r), err}
-	case errors.Is(err, codec.ErrSchemaUnavailable), errors.Is(err, context.Canceled):
-		return err
 	case err == nil:
 		if class, err = e.tryJoin(ctx, b, p, obs, r); err == nil {
 			return nil
@@ -63,12 +57,29 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r stream.Record) error {
 		if class == "" {
 			return err
 		}
+	case errors.Is(err, codec.ErrUnknownSchema):
+		return &unknownSchema{where(r), err}
+	case errors.Is(err, codec.ErrSchemaUnavailable), errors.Is(err, context.Canceled):
+		return err
 	}
 	e.deadLetter(b, r, class, err)
 	return nil
 }
 
-func where(r stream.Record) coordinate { return coordinate{r.Topic, r.Partition, r.Offset} }
+// input is the place of a topic among stream.Topics.Inputs, -1 for another one.
+func (e *Engine) input(topic string) int {
+	switch t := &e.cfg.Topics; topic {
+	case t.Webhook:
+		return 0
+	case t.Intent:
+		return 1
+	case t.StatusCheck:
+		return 2
+	}
+	return -1
+}
+
+func where(r *stream.Record) coordinate { return coordinate{r.Topic, r.Partition, r.Offset} }
 
 // unknownSchema is a record whose schema the registry does not have.
 type unknownSchema struct {
@@ -94,76 +105,88 @@ func (e *Engine) SetAsideUnknown(err error) bool {
 }
 
 // tryRead is read; a panic in it sets the record aside.
-func (e *Engine) tryRead(ctx context.Context, r stream.Record) (obs observation, class string, err error) {
+func (e *Engine) tryRead(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			obs, class, err = observation{}, ClassPanic, errors.New("reading panicked")
+			class, err = ClassPanic, errors.New("reading panicked")
 		}
 	}()
-	return e.read(ctx, r)
+	return e.read(ctx, obs, r)
 }
 
 // read decodes a record and checks that it stands where it should.
-func (e *Engine) read(ctx context.Context, r stream.Record) (obs observation, class string, err error) {
-	if class, ok := e.poison[where(r)]; ok {
-		return observation{}, class, errors.New("an output of this record was refused")
+func (e *Engine) read(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
+	if len(e.poison) > 0 {
+		if class, ok := e.poison[where(r)]; ok {
+			return class, errors.New("an output of this record was refused")
+		}
 	}
-	obs, err = e.decode(ctx, r)
+	err = e.decode(ctx, obs, r)
 	switch {
+	case err == nil:
 	case errors.Is(err, codec.ErrUnknownSchema), errors.Is(err, codec.ErrSchemaUnavailable):
-		return observation{}, "", err
+		return "", err
 	case errors.Is(err, codec.ErrWrongRecord):
-		return observation{}, ClassWrongRecord, err
-	case err != nil:
-		return observation{}, ClassUndecodable, err
-	case obs.key.String() != string(r.Key):
-		return observation{}, ClassWrongRecord, errors.New("record key and value name different subjects")
+		return ClassWrongRecord, err
+	default:
+		return ClassUndecodable, err
+	}
+	if !events.Named(obs.key, r.Key) {
+		return ClassWrongRecord, errors.New("record key and value name different subjects")
 	}
 	if want := stream.PartitionOf(r.Key, e.cfg.Partitions); want != r.Partition {
-		return observation{}, ClassWrongPartition, fmt.Errorf("the key belongs to partition %d (murmur2), the record is in %d", want, r.Partition)
+		return ClassWrongPartition, fmt.Errorf("the key belongs to partition %d (murmur2), the record is in %d", want, r.Partition)
 	}
-	return obs, "", nil
+	return "", nil
 }
 
-func (e *Engine) decode(ctx context.Context, r stream.Record) (observation, error) {
+func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record) error {
+	m, rules := &e.mem, &e.cfg.Rules
 	at := order.Where{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, AppendedAt: events.Millis(r.AppendedAt(e.cfg.BelieveOrigin))}
-	switch r.Topic {
-	case e.cfg.Topics.Webhook:
-		w, err := e.cfg.Codec.DecodeWebhook(ctx, r.Value)
-		if err != nil {
-			return observation{}, err
+	switch e.input(r.Topic) {
+	case 0:
+		w := &m.webhook
+		*w = events.Webhook{}
+		if err := e.cfg.Codec.ReadWebhook(ctx, &m.texts, r.Value, w); err != nil {
+			return err
 		}
-		obs := observation{key: w.Key, source: "webhook", rows: e.cfg.Rules.FromWebhook(w, at), id: w.EventID}
+		obs.key, obs.source, obs.id, obs.rows = w.Key, "webhook", w.EventID, rules.AppendWebhook(obs.rows, w, &at)
 		if w.Trust != events.TrustSigned {
 			obs.hint = w.ObservedAt
 		}
-		return obs, nil
-	case e.cfg.Topics.StatusCheck:
-		c, err := e.cfg.Codec.DecodeStatusCheck(ctx, r.Value)
-		if err != nil {
-			return observation{}, err
+		return nil
+	case 1:
+		i := &m.intent
+		*i = events.Intent{}
+		if err := e.cfg.Codec.ReadIntent(ctx, &m.texts, r.Value, i); err != nil {
+			return err
 		}
-		return observation{key: c.Key, source: "poll", rows: e.cfg.Rules.FromCheck(c, at), asked: c.ObservedAt, id: c.EventID}, nil
-	case e.cfg.Topics.Intent:
-		i, err := e.cfg.Codec.DecodeIntent(ctx, r.Value)
-		if err != nil {
-			return observation{}, err
+		obs.key, obs.source, obs.id, obs.rows = i.Key, "intent", i.EventID, rules.AppendIntent(obs.rows, i, &at)
+		return nil
+	case 2:
+		c := &m.check
+		*c = events.StatusCheck{}
+		if err := e.cfg.Codec.ReadStatusCheck(ctx, &m.texts, r.Value, c); err != nil {
+			return err
 		}
-		return observation{key: i.Key, source: "intent", rows: e.cfg.Rules.FromIntent(i, at), id: i.EventID}, nil
+		obs.key, obs.source, obs.id, obs.rows = c.Key, "poll", c.EventID, rules.AppendCheck(obs.rows, c, &at)
+		obs.asked = c.ObservedAt
+		return nil
 	}
-	return observation{}, fmt.Errorf("topic %s is not an input: %w", r.Topic, codec.ErrWrongRecord)
+	return fmt.Errorf("topic %s is not an input: %w", r.Topic, codec.ErrWrongRecord)
 }
 
 // tryJoin joins an observation; a panic in the join sets the record aside
 // instead of taking the partition down for ever. What the overlay holds of the
 // subject is only replaced at the end, so a panic leaves it whole.
-func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observation, r stream.Record) (class string, err error) {
+func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
+			e.mem.rows.abandon()
 			class, err = ClassPanic, errors.New("the join panicked")
 		}
 	}()
-	t, err := e.touch(ctx, b, p, obs.key)
+	t, err := e.touch(ctx, b, p, obs.key, r.Key)
 	if err != nil {
 		return "", err
 	}
@@ -179,10 +202,13 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observ
 	case len(obs.rows) == 0 && obs.hint != 0:
 		verdict = "hint"
 	case len(obs.rows) > 0:
-		rows := order.Join(t.state.Evidence, obs.rows)
-		if !slices.Equal(rows, t.state.Evidence) {
-			verdict = "changed"
-			return "", e.change(b, t, rows, obs, r)
+		have := t.now().Evidence
+		room := t.spare[:0]
+		if n := len(have) + len(obs.rows); cap(room) < n {
+			room = e.mem.rows.room(n)
+		}
+		if rows, changed := order.Absorb(room, have, obs.rows); changed {
+			return "", e.change(b, t, e.mem.rows.keep(rows, len(rows)+1), obs, r)
 		}
 	}
 	e.cfg.Observer.Joined(obs.source, verdict)
@@ -192,12 +218,12 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs observ
 // hints keeps what is asked of the poller about a subject in step with hints
 // and answers. It reports false for a hint that is ignored, because too many
 // of subjects that nobody has heard of wait already.
-func (e *Engine) hints(b *Batch, p *partition, t *touched, obs observation) (admitted bool) {
+func (e *Engine) hints(b *Batch, p *partition, t *touched, obs *observation) (admitted bool) {
 	// Webhooks and checks come from two topics: a hint may be read after the
 	// answer to a question that was asked later. The poller knows that it has
 	// answered such a hint and would wait for us, as we would for it.
 	// A hint that nobody can be asked about would wait for ever.
-	if obs.hint > t.lastAsked() && e.pollable(t.key) {
+	if obs.hint != 0 && obs.hint > t.lastAsked() && e.cfg.Rules.Pollable(&t.key) {
 		if !e.admitHint(b, p, t) {
 			return false
 		}
@@ -220,40 +246,62 @@ func (e *Engine) hints(b *Batch, p *partition, t *touched, obs observation) (adm
 // lastAsked is when the latest question about a subject was asked whose answer
 // is known: an answer that is no evidence only for as long as its batch.
 func (t *touched) lastAsked() events.Millis {
-	last := t.asked
-	for _, e := range t.state.Evidence {
-		if e.Kind == events.EvidencePoll {
-			last = max(last, e.Last.At)
+	last, rows := t.asked, t.now().Evidence
+	for i := range rows {
+		if rows[i].Kind == events.EvidencePoll {
+			last = max(last, rows[i].Last.At)
 		}
 	}
 	return last
 }
 
-// change views new evidence and writes a transition if the status moved.
-func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs observation, r stream.Record) error {
-	t.cause = where(r)
+// change takes new evidence, and views it and writes a transition if what is
+// announced moved. Else it is viewed once, at the end of the batch.
+func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *observation, r *stream.Record) error {
 	e.cfg.Observer.Joined(obs.source, "changed")
-	configured := e.cfg.Rules.Configured(t.key.Lane())
+	rules := &e.cfg.Rules
+	configured := rules.Knows(&t.key)
 	// Forgetting needs no table, and must not wait for one.
 	if !configured && rows[0].Kind != events.EvidenceForget {
+		t.cause = where(r)
 		t.keep(rows)
 		return nil
 	}
-	st, after := e.cfg.Rules.Assess(t.key, rows)
-	if !configured {
-		st.RulesVersion = versionUnconfigured
-		t.renewAll()
-	}
-	if st.Status == events.StatusUnknown && st.DecidedBy == order.RuleNoKnownStatus {
+	in := &e.mem.reading
+	rules.Read(in, t.key, rows)
+	shows := in.Announced()
+	if shows.Status == events.StatusUnknown && shows.Rule == order.RuleNoKnownStatus {
 		e.cfg.Observer.UnknownStatus(t.key.Provider)
 	}
-	if t.had && t.state.RulesVersion != st.RulesVersion {
+	before := t.shown
+	t.take(rows)
+	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
+	if !configured || shows.Status != before.Status || shows.Terminal != before.Terminal {
+		e.view(t, configured)
+	}
+	if t.had && t.was.RulesVersion != rules.VersionFor(&t.key) || !configured {
 		t.renewAll()
 	}
-	before := t.state
-	t.state, t.after, t.encoded, t.changed, t.unviewed = st, after, nil, true, false
-	at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
-	return e.transition(b, t, before, "evidence", at.Coordinates(), obs.id)
+	return e.transition(b, t, &before, "evidence", obs.id, r)
+}
+
+// take makes rows the subject's evidence, and what it was the room for the next.
+func (t *touched) take(rows []events.Evidence) {
+	if t.changed {
+		t.spare = t.state.Evidence
+	}
+	t.state.Evidence, t.encoded, t.changed = rows, nil, true
+}
+
+// view makes the state show its evidence, which was just read.
+func (e *Engine) view(t *touched, configured bool) {
+	in := &e.mem.reading
+	t.after = in.Assess(&t.state)
+	if !configured {
+		t.state.RulesVersion = versionUnconfigured
+	}
+	t.task, t.hasTask = in.Schedule(&t.state)
+	t.viewed = true
 }
 
 // versionUnconfigured stands for the rules in a state whose account is not in
@@ -265,75 +313,94 @@ const versionUnconfigured = "unconfigured"
 // UNKNOWN because a line is missing in a file. What is shown stays as it was;
 // when the account is configured again the state is viewed.
 func (t *touched) keep(rows []events.Evidence) {
-	if !t.had && !t.changed {
+	switch {
+	case t.changed:
+	case t.had:
+		t.state = t.was
+	default:
 		t.state = events.State{Key: t.key, DecidedBy: order.RuleNoKnownStatus}
 	}
-	t.state.Evidence, t.state.RulesVersion = rows, versionUnconfigured
+	t.take(rows)
+	st := &t.state
+	st.RulesVersion = versionUnconfigured
 	for i := range rows {
 		first, last := rows[i].First.At, max(rows[i].First.At, rows[i].Last.At)
-		if t.state.FirstSeenAt == 0 || first < t.state.FirstSeenAt {
-			t.state.FirstSeenAt = first
+		if st.FirstSeenAt == 0 || first < st.FirstSeenAt {
+			st.FirstSeenAt = first
 		}
-		t.state.LastSeenAt = max(t.state.LastSeenAt, last)
+		st.LastSeenAt = max(st.LastSeenAt, last)
 	}
-	if t.state.Since == 0 {
-		t.state.Since = t.state.FirstSeenAt
+	if st.Since == 0 {
+		st.Since = st.FirstSeenAt
 	}
-	t.encoded, t.changed, t.unviewed = nil, true, true
+	t.shown, t.viewed, t.unviewed = order.Announced(st), true, true
 }
 
 // renewAll has everything that other rules derived written again: their
 // discrepancies are not known any more, beyond the open ones' types, and
 // neither is their schedule.
 func (t *touched) renewAll() {
+	t.schedule = true
+	if t.renew != nil {
+		return
+	}
 	t.renew = make([]events.Discrepancy, 0, len(events.DiscrepancyTypes()))
 	for _, typ := range events.DiscrepancyTypes() {
 		t.renew = append(t.renew, events.Discrepancy{Key: t.key, Type: typ})
 	}
-	t.schedule = true
 }
 
 // transition writes a link of the subject's chain when what is announced
-// changed since before: the status, or whether it is terminal.
-func (e *Engine) transition(b *Batch, t *touched, before events.State, reason, cause string, id events.EventID) error {
-	st := t.state
-	if st.Status == before.Status && st.Terminal == before.Terminal {
+// changed since before: the status, or whether it is terminal. r is the record
+// that changed it, nil where none did.
+func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, reason string, id events.EventID, r *stream.Record) error {
+	if t.shown.Status == before.Status && t.shown.Terminal == before.Terminal {
 		return nil
 	}
-	value, err := t.encode(e.cfg.Codec)
+	value, err := e.encode(b, t)
 	if err != nil {
-		return &unwritable{t.cause, fmt.Errorf("encode state %s: %w", t.key, err)}
+		return &unwritable{t.cause, fmt.Errorf("encode state %s: %w", t.name, err)}
 	}
-	after := events.Digest("state", string(codec.Body(value)))
+	var after string
+	after, e.mem.hash = events.DigestBytes(e.mem.hash, digestState, codec.Body(value))
+	st := &t.state
 	tr := events.Transition{
-		ID: events.EventID(events.Digest("transition", t.key.String(), t.chain, after)), Key: t.key,
+		ID: events.EventID(events.Digest("transition", t.name, t.chain, after)), Key: t.key,
 		From: before.Status, To: st.Status, FromRaw: before.StatusRaw, ToRaw: st.StatusRaw,
 		Rule: st.DecidedBy, Reason: reason, Terminal: st.Terminal,
-		DigestBefore: t.chain, DigestAfter: after, Cause: cause, CauseEventID: id,
+		DigestBefore: t.chain, DigestAfter: after, CauseEventID: id,
 		TrueAt: st.Since, LearnedAt: events.Millis(t.at),
-		Retroactive: before.LastSeenAt != 0 && st.Since < before.LastSeenAt,
+		Retroactive: before.LastSeen != 0 && st.Since < before.LastSeen,
 	}
-	record, err := e.cfg.Codec.EncodeTransition(tr)
+	if r != nil {
+		at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
+		tr.Cause = at.Coordinates()
+	}
+	record, err := e.cfg.Codec.AppendTransition(b.values.room(usualValue), &tr)
 	if err != nil {
-		return &unwritable{t.cause, fmt.Errorf("encode transition of %s: %w", t.key, err)}
+		return &unwritable{t.cause, fmt.Errorf("encode transition of %s: %w", t.name, err)}
 	}
+	record = b.values.keep(record)
 	b.emit(stream.Record{
-		Topic: e.cfg.Topics.Transition, Partition: t.partition, Key: []byte(t.key.String()), Value: record,
-		Headers: cloudEvent(string(tr.ID), "rampstream.v1.Transition"),
+		Topic: e.cfg.Topics.Transition, Partition: t.partition, Key: b.values.text(t.name), Value: record,
+		Headers: b.cloudEvent(b.values.text(string(tr.ID)), typeTransition),
 	}, t.cause)
 	t.chain = after
 	e.cfg.Observer.Transition(st.Status, reason)
 	return nil
 }
 
+var digestState = []byte("state")
+
 // deadLetter sets a record aside. One that is too large to be written again is
 // kept without its value and headers: where it stands says all that is left.
-func (e *Engine) deadLetter(b *Batch, r stream.Record, class string, err error) {
-	if e.poison[where(r)] == ClassTooLarge {
+func (e *Engine) deadLetter(b *Batch, rec *stream.Record, class string, err error) {
+	r, at := *rec, where(rec)
+	if e.poison[at] == ClassTooLarge {
 		r.Value, r.Headers = nil, nil
 	}
 	// The message names the rule that was broken, never what the record says.
-	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), where(r))
+	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), at)
 	e.cfg.Observer.DeadLetter(class)
 	e.cfg.Observer.Joined(r.Topic, "dead_letter")
 }

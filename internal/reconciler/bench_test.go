@@ -3,7 +3,9 @@ package reconciler_test
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"rampstream/internal/events"
 	"rampstream/internal/stream"
@@ -47,15 +49,26 @@ func BenchmarkEngineStep(b *testing.B) {
 				batches[i] = tc.batch(i)
 			}
 			b.ReportAllocs()
+			began := cpuTime()
 			for i := 0; b.Loop(); i++ {
 				if _, err := w.eng.Step(context.Background(), batches[i%len(batches)], true); err != nil {
 					b.Fatal(err)
 				}
 				w.eng.Rollback()
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchBatch), "ns/record")
+			b.ReportMetric(float64((cpuTime()-began).Nanoseconds())/float64(b.N*benchBatch), "cpu-ns/record")
 		})
 	}
+}
+
+// cpuTime is what this process has used so far, the collector included: unlike
+// the time on the wall it says the same on a busy machine.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // take joins records and accepts what follows, without a log to write it to.

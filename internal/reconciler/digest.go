@@ -33,10 +33,14 @@ func (s sum) sub(o sum) sum {
 	return sum{hi, lo}
 }
 
-// String is 32 hexadecimal digits, as a position carries it.
-func (s sum) String() string {
-	var b [16]byte
+func (s sum) bytes() (b [16]byte) {
 	binary.BigEndian.PutUint64(b[:], s.hi)
 	binary.BigEndian.PutUint64(b[8:], s.lo)
+	return b
+}
+
+// String is 32 hexadecimal digits, as a position carries it.
+func (s sum) String() string {
+	b := s.bytes()
 	return hex.EncodeToString(b[:])
 }

@@ -64,12 +64,10 @@ type Engine struct {
 	cfg   Config
 	parts map[int32]*partition
 	batch *Batch
-	// recent holds decoded states of subjects that changed lately: a webhook is
-	// mostly followed by a poll.
-	recent recent
 	// poison are records whose outputs Kafka refuses; they become dead letters.
 	poison   map[coordinate]string
 	key, buf []byte // a key and an entry on their way to or from a table
+	mem      scratch
 }
 
 type coordinate struct {
@@ -127,53 +125,6 @@ func NewEngine(cfg Config) *Engine {
 	return &Engine{cfg: cfg, parts: map[int32]*partition{}, poison: map[coordinate]string{}}
 }
 
-// Batch is what one step wants written, in an order in which a platform
-// without transactions may write it: side outputs, then states, then positions.
-type Batch struct {
-	Out []stream.Record
-	// cause is, for each of Out, the input record that asked for it; its topic
-	// is empty where none did.
-	cause   []coordinate
-	touched map[string]*touched
-	parts   map[int32]*overlay
-	room    []byte // what was read from the tables
-}
-
-// overlay is what a batch changes of a partition.
-type overlay struct {
-	next   map[string]int64
-	digest sum
-	added  int64
-	// viewedTo and viewedAll say how far the batch viewed outdated states again.
-	viewedTo  table.Pos
-	viewedAll bool
-
-	unknown   int // hints of subjects without a state that the batch added
-	unknownOf map[events.Lane]int
-}
-
-// touched is one subject in a batch.
-type touched struct {
-	key       events.Key
-	partition int32
-	had       bool  // a state existed before the batch
-	old       entry // as in memory
-	outdated  bool  // it was
-	was       events.State
-	state     events.State
-	encoded   []byte // of state, where a transition needed it
-	chain     string
-	renew     []events.Discrepancy // of other rules, to be written again or tombstoned
-	after     []events.Discrepancy
-	schedule  bool          // write the schedule even if it did not change
-	hint      events.Millis // pending hint, 0 for none
-	asked     events.Millis // latest question answered in the batch, 0 for none
-	changed   bool          // the evidence changed, or the rules
-	unviewed  bool          // the account is not configured: only evidence was taken
-	at        int64         // timestamp of the latest cause
-	cause     coordinate
-}
-
 // Step joins records into an overlay and returns what is to be written. The
 // overlay is kept until Accept or Rollback; a second Step before either is a
 // programmer's error. An error means that nothing of the batch was applied:
@@ -206,9 +157,15 @@ func (u *unwritable) Error() string { return u.err.Error() }
 func (u *unwritable) Unwrap() error { return u.err }
 
 func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
-	b := &Batch{touched: map[string]*touched{}, parts: map[int32]*overlay{}}
-	for _, r := range records {
-		if err := e.apply(ctx, b, r); err != nil {
+	e.mem.begin()
+	b := &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}}
+	if e.mem.out > 0 {
+		b.Out = make([]stream.Record, 0, e.mem.out+e.mem.out/8)
+	}
+	// What the batch grew is kept for the next one, however this one ends.
+	defer func() { e.mem.list, e.mem.cause, e.mem.out = b.order, b.cause, len(b.Out) }()
+	for i := range records {
+		if err := e.apply(ctx, b, &records[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -217,7 +174,7 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 			return nil, err
 		}
 	}
-	if err := e.finish(ctx, b); err != nil {
+	if err := e.finish(b); err != nil {
 		return nil, err
 	}
 	e.batch = b
@@ -240,8 +197,8 @@ func (e *Engine) Accept() error {
 		if p == nil {
 			continue
 		}
-		for topic, next := range o.next {
-			p.next[topic] = next
+		for i, topic := range e.cfg.Topics.Inputs() {
+			p.next[topic] = o.next[i]
 		}
 		p.digest = o.digest
 		p.viewedTo = o.viewedTo
@@ -249,21 +206,20 @@ func (e *Engine) Accept() error {
 			p.outdated = 0
 		}
 	}
-	for key, t := range b.touched {
+	for _, t := range b.order {
 		p := e.parts[t.partition]
 		if p == nil {
 			continue
 		}
 		if t.changed {
-			if err := e.keep(p, key, t.old); err != nil {
+			if err := e.keep(p, t.name, t.old); err != nil {
 				return err
 			}
 			if t.outdated {
 				p.outdated = max(p.outdated-1, 0)
 			}
-			e.recent.put(key, t.state)
 		}
-		p.keepHint(key, t)
+		p.keepHint(t.name, t)
 	}
 	for at := range e.poison {
 		if p := e.parts[at.partition]; p == nil || p.next[at.topic] > at.offset {
@@ -280,7 +236,7 @@ func (e *Engine) Rollback() { e.batch = nil }
 // says that not all of it was given back.
 func (e *Engine) Reset() error {
 	e.batch = nil
-	e.recent = recent{}
+	e.mem = scratch{}
 	var errs []error
 	for n := range e.parts {
 		errs = append(errs, e.forget(n))
@@ -327,78 +283,74 @@ func (e *Engine) States() (n int) {
 func (e *Engine) overlayOf(b *Batch, p *partition) *overlay {
 	o := b.parts[p.number]
 	if o == nil {
-		o = &overlay{next: map[string]int64{}, digest: p.digest, viewedTo: p.viewedTo}
+		o = &overlay{digest: p.digest, viewedTo: p.viewedTo}
+		for i, topic := range e.cfg.Topics.Inputs() {
+			o.next[i] = p.next[topic]
+		}
 		b.parts[p.number] = o
 	}
 	return o
 }
 
 // touch brings a subject into the batch.
-func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.Key) (*touched, error) {
-	name := key.String()
-	if t := b.touched[name]; t != nil {
+func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.Key, name []byte) (*touched, error) {
+	if t := b.touched[string(name)]; t != nil {
 		return t, nil
 	}
 	e.overlayOf(b, p)
-	t := &touched{key: key, partition: p.number, hint: p.hints[name]}
-	old, ok, err := e.entry(b, p, name)
+	t := e.mem.touched.next()
+	t.key, t.name, t.partition = key, string(name), p.number
+	if len(p.hints) > 0 {
+		t.hint = p.hints[t.name]
+	}
+	old, ok, err := e.entry(b, p, t.name)
+	if err == nil && ok {
+		t.was.Evidence = e.mem.rows.room(usualRows)
+		if err = e.cfg.Codec.RereadState(ctx, &e.mem.texts, key.Kind, old.value, &t.was); err != nil {
+			err = ownRecord(err) // a restore that can trust the digest does not decode every state
+		}
+		t.was.Evidence = e.mem.rows.keep(t.was.Evidence, 0)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("state %s in memory: %w", name, err)
+		return nil, fmt.Errorf("state %s in memory: %w", t.name, err)
 	}
 	if ok {
-		st, cached := e.recent.get(name)
-		if !cached {
-			if st, err = e.decodeState(ctx, key, old.value); err != nil {
-				// A restore that can trust the digest does not decode every state.
-				return nil, fmt.Errorf("state %s in memory: %w", name, ownRecord(err))
-			}
-		}
-		t.had, t.old, t.outdated, t.chain, t.was, t.state = true, old, old.outdated, old.chain, st, st
+		t.had, t.old, t.outdated, t.chain, t.shown = true, old, old.outdated, old.chain, order.Announced(&t.was)
 	}
-	b.touched[name] = t
+	b.touched[t.name] = t
+	b.order = append(b.order, t)
 	return t, nil
 }
 
-func (e *Engine) decodeState(ctx context.Context, key events.Key, value []byte) (events.State, error) {
-	if key.Kind == events.Customer {
-		return e.cfg.Codec.DecodeCustomerState(ctx, value)
-	}
-	return e.cfg.Codec.DecodeOrderState(ctx, value)
-}
+// usualRows is more rows than nearly every state has.
+const usualRows = 16
+
+// usualValue is more bytes than nearly every output has.
+const usualValue = 4 << 10
 
 // encode gives the record value of the touched state, made once.
-func (t *touched) encode(c *codec.Codec) ([]byte, error) {
+func (e *Engine) encode(b *Batch, t *touched) ([]byte, error) {
 	if t.encoded != nil {
 		return t.encoded, nil
 	}
-	value, err := c.EncodeState(t.state)
-	if err == nil {
-		t.encoded = value
+	value, err := e.cfg.Codec.AppendState(b.values.room(usualValue), &t.state)
+	if err != nil {
+		return nil, err
 	}
-	return value, err
+	t.encoded = b.values.keep(value)
+	return t.encoded, nil
 }
 
-// emit adds an output record.
-func (b *Batch) emit(r stream.Record, cause coordinate) {
-	b.Out = append(b.Out, r)
-	b.cause = append(b.cause, cause)
-}
-
-// finish writes what the batch changed of each subject, in key order, then the
-// positions.
-func (e *Engine) finish(ctx context.Context, b *Batch) error {
-	keys := make([]string, 0, len(b.touched))
-	for k := range b.touched {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		if err := guarded(b.touched[k], func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
+// finish writes what the batch changed of each subject, in the order in which
+// they were first touched, then the positions.
+func (e *Engine) finish(b *Batch) error {
+	for _, t := range b.order {
+		if err := guarded(t, func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
 			return err
 		}
 	}
-	for _, k := range keys {
-		if err := guarded(b.touched[k], func(t *touched) error { return e.stateOutput(b, k, t) }); err != nil {
+	for _, t := range b.order {
+		if err := guarded(t, func(t *touched) error { return e.stateOutput(b, t) }); err != nil {
 			return err
 		}
 	}
@@ -429,13 +381,13 @@ func guarded(t *touched, write func(*touched) error) (err error) {
 	return nil
 }
 
-func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
+func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	if !t.changed {
 		return nil
 	}
-	value, err := t.encode(e.cfg.Codec)
+	value, err := e.encode(b, t)
 	if err != nil {
-		return fmt.Errorf("encode state %s: %w", name, err)
+		return fmt.Errorf("encode state %s: %w", t.name, err)
 	}
 	o := b.parts[t.partition]
 	if t.had {
@@ -443,15 +395,15 @@ func (e *Engine) stateOutput(b *Batch, name string, t *touched) error {
 	} else {
 		o.added++
 	}
-	sum := hashRecord(name, value)
+	sum := hashRecord(t.name, value)
 	o.digest = o.digest.add(sum)
 	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0}
-	topic, typ := e.cfg.Topics.OrderState, "rampstream.v1.OrderState"
+	topic, typ := e.cfg.Topics.OrderState, typeOrderState
 	if t.key.Kind == events.Customer {
-		topic, typ = e.cfg.Topics.CustomerState, "rampstream.v1.CustomerState"
+		topic, typ = e.cfg.Topics.CustomerState, typeCustomerState
 	}
-	h := append(cloudEvent(sum.String(), typ), stream.Header{Key: HeaderChain, Value: []byte(t.chain)})
-	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: []byte(name), Value: value, Headers: h}, t.cause)
+	h := append(b.summed(sum, typ), stream.Header{Key: HeaderChain, Value: b.values.text(t.chain)})
+	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: b.values.text(t.name), Value: value, Headers: h}, t.cause)
 	return nil
 }
 
@@ -461,12 +413,8 @@ func (e *Engine) positionOutput(b *Batch, n int32) error {
 		Partition: n, States: int64(p.states.Len()) + o.added, Digest: o.digest.String(),
 	}
 	e.describe(p, &pos)
-	for _, topic := range e.cfg.Topics.Inputs() {
-		next, ok := o.next[topic]
-		if !ok {
-			next = p.next[topic]
-		}
-		pos.Next = append(pos.Next, events.InputOffset{Topic: topic, Offset: next})
+	for i, topic := range e.cfg.Topics.Inputs() {
+		pos.Next = append(pos.Next, events.InputOffset{Topic: topic, Offset: o.next[i]})
 	}
 	slices.SortFunc(pos.Next, func(a, b events.InputOffset) int {
 		if a.Topic < b.Topic {
@@ -481,22 +429,12 @@ func (e *Engine) positionOutput(b *Batch, n int32) error {
 	key := positionKey(n)
 	b.emit(stream.Record{
 		Topic: e.cfg.Topics.ReconcilerPosition, Partition: n, Key: []byte(key), Value: value,
-		Headers: cloudEvent(hashRecord(key, value).String(), "rampstream.v1.ReconcilerPosition"),
+		Headers: b.summed(hashRecord(key, value), typePosition),
 	}, coordinate{})
 	return nil
 }
 
 func positionKey(n int32) string { return strconv.Itoa(int(n)) }
-
-// cloudEvent are the headers that every record of ours carries and no consumer
-// needs.
-func cloudEvent(id, typ string) []stream.Header {
-	return []stream.Header{
-		{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(id)},
-		{Key: "ce_source", Value: []byte(ceSource)}, {Key: "ce_type", Value: []byte(typ)},
-		{Key: "content-type", Value: []byte("application/avro")},
-	}
-}
 
 type silent struct{}
 

@@ -17,6 +17,10 @@ func (e *Engine) sideOutputs(b *Batch, t *touched) error {
 		return nil
 	}
 	if t.changed {
+		if !t.viewed {
+			e.cfg.Rules.Read(&e.mem.reading, t.key, t.state.Evidence)
+			e.view(t, true)
+		}
 		if err := e.discrepancies(b, t); err != nil {
 			return err
 		}
@@ -29,23 +33,26 @@ func (e *Engine) sideOutputs(b *Batch, t *touched) error {
 func (e *Engine) discrepancies(b *Batch, t *touched) error {
 	before := t.renew
 	if before == nil && t.had && !t.old.clean {
-		_, before = e.cfg.Rules.Assess(t.key, t.was.Evidence)
+		e.cfg.Rules.Read(&e.mem.reading, t.key, t.was.Evidence)
+		before = e.mem.reading.Assess(&e.mem.was)
 	}
-	for _, d := range t.after {
-		i := slices.IndexFunc(before, func(o events.Discrepancy) bool { return o.Type == d.Type })
-		if i >= 0 && equalDiscrepancy(before[i], d) {
+	for i := range t.after {
+		d := &t.after[i]
+		j := slices.IndexFunc(before, func(o events.Discrepancy) bool { return o.Type == d.Type })
+		if j >= 0 && equalDiscrepancy(before[j], *d) {
 			continue
 		}
-		value, err := e.cfg.Codec.EncodeDiscrepancy(d)
+		value, err := e.cfg.Codec.EncodeDiscrepancy(*d)
 		if err != nil {
 			return fmt.Errorf("encode discrepancy %s: %w", d.RecordKey(), err)
 		}
 		b.emit(stream.Record{
 			Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey()), Value: value,
-			Headers: cloudEvent(hashRecord(d.RecordKey(), value).String(), "rampstream.v1.Discrepancy"),
+			Headers: b.summed(hashRecord(d.RecordKey(), value), typeDiscrepancy),
 		}, t.cause)
 	}
-	for _, d := range before {
+	for i := range before {
+		d := &before[i]
 		if !slices.ContainsFunc(t.after, func(n events.Discrepancy) bool { return n.Type == d.Type }) {
 			b.emit(stream.Record{Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey())}, t.cause)
 		}
@@ -64,17 +71,20 @@ func equalDiscrepancy(a, b events.Discrepancy) bool {
 // schedule writes the poller's task for a subject when it changed, when a
 // question was answered, or when a hint asks to look sooner.
 func (e *Engine) schedule(b *Batch, t *touched) error {
+	if !t.changed && !t.schedule && t.hint == 0 {
+		return nil
+	}
 	known := t.had || t.changed
-	var task events.CheckTask
-	ok := false
-	if known {
-		task, ok = e.cfg.Rules.Schedule(t.state)
+	st := t.now()
+	task, ok := t.task, t.hasTask
+	if known && !t.changed {
+		task, ok = e.cfg.Rules.ReadSchedule(&e.mem.reading, st)
 	}
 	// A hint must not have the provider asked about what was forgotten.
-	if t.hint != 0 && e.pollable(t.key) && t.state.DecidedBy != order.RuleForgotten {
+	if t.hint != 0 && e.cfg.Rules.Pollable(&t.key) && st.DecidedBy != order.RuleForgotten {
 		if !ok {
-			task = events.CheckTask{Key: t.key, Known: known, Status: t.state.Status, Since: t.state.Since,
-				ExpectedAmount: t.state.Expected.CryptoAmount, ExpectedCurrency: t.state.Expected.CryptoAsset}
+			task = events.CheckTask{Key: t.key, Known: known, Status: st.Status, Since: st.Since,
+				ExpectedAmount: st.Expected.CryptoAmount, ExpectedCurrency: st.Expected.CryptoAsset}
 		}
 		if !ok || t.hint < task.DueAt {
 			task.Cause, task.HintAt, task.DueAt, task.GiveUp, ok = events.CauseHint, t.hint, t.hint, false, true
@@ -84,34 +94,31 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 		var was events.CheckTask
 		had := false
 		if t.had {
-			was, had = e.cfg.Rules.Schedule(t.was)
+			was, had = e.cfg.Rules.ReadSchedule(&e.mem.reading, &t.was)
 		}
 		if ok == had && task == was {
 			return nil
 		}
 	}
+	return e.taskOutput(b, t, &task, ok)
+}
+
+// taskOutput writes a task, or its tombstone if there is nothing to ask.
+func (e *Engine) taskOutput(b *Batch, t *touched, task *events.CheckTask, ok bool) error {
+	e.buf = append(append(append(e.buf[:0], t.key.Provider...), '/'), t.key.Account...) // the lane
 	r := stream.Record{
-		Topic: e.cfg.Topics.CheckSchedule, Key: []byte(t.key.String()),
-		Partition: stream.PartitionOf([]byte(t.key.Lane()), e.cfg.Partitions),
+		Topic: e.cfg.Topics.CheckSchedule, Key: b.values.text(t.name), Partition: stream.PartitionOf(e.buf, e.cfg.Partitions),
 	}
 	if ok {
-		value, err := e.cfg.Codec.EncodeCheckTask(task)
+		value, err := e.cfg.Codec.AppendCheckTask(b.values.room(usualValue), task)
 		if err != nil {
-			return fmt.Errorf("encode check task of %s: %w", t.key, err)
+			return fmt.Errorf("encode check task of %s: %w", t.name, err)
 		}
-		r.Value = value
-		r.Headers = cloudEvent(hashRecord(t.key.String(), value).String(), "rampstream.v1.CheckTask")
+		r.Value = b.values.keep(value)
+		r.Headers = b.summed(hashRecord(t.name, r.Value), typeCheckTask)
 	}
 	b.emit(r, t.cause)
 	return nil
-}
-
-func (e *Engine) pollable(key events.Key) bool {
-	v := e.cfg.Rules.Vocabulary(key.Lane())
-	if key.Kind == events.Customer {
-		return v.PollCustomers
-	}
-	return v.PollOrders
 }
 
 // viewOutdated views some restored states by the current rules: a new table or
@@ -172,14 +179,16 @@ func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name str
 	if err != nil {
 		return fmt.Errorf("key in memory: %w", err)
 	}
-	t, err := e.touch(ctx, b, p, key)
-	if err != nil || t.changed || t.state.RulesVersion == e.cfg.Rules.LaneVersion(key.Lane()) {
+	t, err := e.touch(ctx, b, p, key, []byte(name))
+	if err != nil || t.changed || t.was.RulesVersion == e.cfg.Rules.VersionFor(&key) {
 		return err // already viewed by the current rules
 	}
-	st, after := e.cfg.Rules.Assess(key, t.state.Evidence)
-	t.at = int64(st.LastSeenAt)
+	e.cfg.Rules.Read(&e.mem.reading, key, t.was.Evidence)
+	before := t.shown
+	t.take(t.was.Evidence)
+	t.shown = e.mem.reading.Announced()
+	e.view(t, true)
+	t.at = int64(t.state.LastSeenAt)
 	t.renewAll()
-	before := t.state
-	t.state, t.after, t.encoded, t.changed = st, after, nil, true
-	return e.transition(b, t, before, "rule_change", "", "")
+	return e.transition(b, t, &before, "rule_change", "", nil)
 }

@@ -97,9 +97,6 @@ func (r *restorer) restore(ctx context.Context, p *partition, committed map[stri
 // install makes a loaded partition one of the engine's and returns where its
 // inputs go on.
 func (e *Engine) install(p *partition) map[string]int64 {
-	if p.source != sourceMemory {
-		e.recent = recent{} // it may know states of this partition from another time
-	}
 	p.revoked = false
 	e.parts[p.number] = p
 	e.cfg.Observer.Restored(p.number, int64(p.states.Len()), p.source)

@@ -1,0 +1,143 @@
+package reconciler
+
+import (
+	"encoding/hex"
+
+	"rampstream/internal/events"
+	"rampstream/internal/order"
+	"rampstream/internal/stream"
+	"rampstream/internal/table"
+)
+
+// Batch is what one step wants written, in an order in which a platform
+// without transactions may write it: side outputs, then states, then positions.
+type Batch struct {
+	Out []stream.Record
+	// cause is, for each of Out, the input record that asked for it; its topic
+	// is empty where none did.
+	cause   []coordinate
+	touched map[string]*touched
+	order   []*touched // as they were first touched
+	parts   map[int32]*overlay
+	room    []byte // what was read from the tables
+
+	values  byteRoom // of the values and ids of Out
+	headers []stream.Header
+}
+
+// inputs is how many topics are joined.
+const inputs = 3
+
+// overlay is what a batch changes of a partition.
+type overlay struct {
+	next   [inputs]int64 // of stream.Topics.Inputs
+	digest sum
+	added  int64
+	// viewedTo and viewedAll say how far the batch viewed outdated states again.
+	viewedTo  table.Pos
+	viewedAll bool
+
+	unknown   int // hints of subjects without a state that the batch added
+	unknownOf map[events.Lane]int
+}
+
+// touched is one subject in a batch.
+type touched struct {
+	key       events.Key
+	name      string // of key
+	partition int32
+	had       bool         // a state existed before the batch
+	changed   bool         // the evidence changed, or the rules
+	viewed    bool         // state shows its evidence; else only state.Evidence is up to date
+	unviewed  bool         // the account is not configured: only evidence was taken
+	schedule  bool         // write the schedule even if it did not change
+	hasTask   bool         // task is what the schedule says of state
+	old       entry        // as in memory, from finish on as it will be
+	outdated  bool         // it was
+	was       events.State // as in memory
+	state     events.State // as the batch leaves it; nothing before changed
+	spare     []events.Evidence
+	shown     order.Announcement // of the last state, whether it is viewed or not
+	encoded   []byte             // of state, where a transition needed it
+	chain     string
+	renew     []events.Discrepancy // of other rules, to be written again or tombstoned
+	after     []events.Discrepancy // of a viewed state
+	task      events.CheckTask     // of a viewed state
+	hint      events.Millis        // pending hint, 0 for none
+	asked     events.Millis        // latest question answered in the batch, 0 for none
+	at        int64                // timestamp of the latest cause
+	cause     coordinate
+}
+
+// now is the subject's state as the batch has it.
+func (t *touched) now() *events.State {
+	if t.changed {
+		return &t.state
+	}
+	return &t.was
+}
+
+// emit adds an output record.
+func (b *Batch) emit(r stream.Record, cause coordinate) {
+	b.Out = append(b.Out, r)
+	b.cause = append(b.cause, cause)
+}
+
+// The headers that every record of ours carries and no consumer needs are
+// CloudEvents; all but the id are the same bytes in every record.
+var (
+	headerSpec    = stream.Header{Key: "ce_specversion", Value: []byte("1.0")}
+	headerSource  = stream.Header{Key: "ce_source", Value: []byte(ceSource)}
+	headerContent = stream.Header{Key: "content-type", Value: []byte("application/avro")}
+
+	typeOrderState    = []byte("rampstream.v1.OrderState")
+	typeCustomerState = []byte("rampstream.v1.CustomerState")
+	typeTransition    = []byte("rampstream.v1.Transition")
+	typeDiscrepancy   = []byte("rampstream.v1.Discrepancy")
+	typeCheckTask     = []byte("rampstream.v1.CheckTask")
+	typePosition      = []byte("rampstream.v1.ReconcilerPosition")
+)
+
+// maxHeaders is how many headers a record of ours has at most.
+const maxHeaders = 6
+
+// cloudEvent are the headers of a record, with room for one more.
+func (b *Batch) cloudEvent(id, typ []byte) []stream.Header {
+	if len(b.headers) < maxHeaders {
+		b.headers = make([]stream.Header, 256*maxHeaders)
+	}
+	h := append(b.headers[:0:maxHeaders], headerSpec, stream.Header{Key: "ce_id", Value: id}, headerSource,
+		stream.Header{Key: "ce_type", Value: typ}, headerContent)
+	b.headers = b.headers[maxHeaders:]
+	return h
+}
+
+// summed is cloudEvent with the hash of the record as its id.
+func (b *Batch) summed(s sum, typ []byte) []stream.Header {
+	raw := s.bytes()
+	return b.cloudEvent(b.values.keep(hex.AppendEncode(b.values.room(2*len(raw)), raw[:])), typ)
+}
+
+// byteRoom is memory for many small values: one allocation for some hundreds of
+// them. What is kept is never moved or written again.
+type byteRoom struct{ free []byte }
+
+// room is at least n bytes of room to append to.
+func (m *byteRoom) room(n int) []byte {
+	const chunk = 256 << 10
+	if cap(m.free) < n {
+		m.free = make([]byte, 0, max(n, chunk))
+	}
+	return m.free
+}
+
+// keep takes what was appended to room out of it.
+func (m *byteRoom) keep(b []byte) []byte {
+	if len(b) <= cap(m.free) { // else append has moved it to memory of its own
+		m.free = m.free[len(b):cap(m.free)][:0]
+	}
+	return b[:len(b):len(b)]
+}
+
+// text is s as bytes in m.
+func (m *byteRoom) text(s string) []byte { return m.keep(append(m.room(len(s)), s...)) }

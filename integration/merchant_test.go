@@ -126,8 +126,16 @@ func (w *world) misplace() string {
 	must(w.t, err)
 	value, err := cd.EncodeIntent(events.Intent{Key: k, EventID: "misplaced-1", ObservedAt: events.At(time.Now()), Source: "test"})
 	must(w.t, err)
-	out := &kafka.Writer{Addr: kafka.TCP(w.cfg.Kafka.Brokers...), Topic: w.topics().Intent, Balancer: &kafka.Hash{}, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
+	out := &kafka.Writer{Addr: kafka.TCP(w.cfg.Kafka.Brokers...), Topic: w.topics().Intent, Balancer: &kafka.Hash{}, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond, Transport: ownTransport(w.t)}
 	must(w.t, out.WriteMessages(w.t.Context(), kafka.Message{Key: []byte(key), Value: value, Headers: []kafka.Header{{Key: "x-origin", Value: []byte("test")}}}))
 	must(w.t, out.Close())
 	return key
+}
+
+// ownTransport is a transport of one writer. The shared one remembers for
+// seconds which topics there are, and those of another scenario are not ours.
+func ownTransport(t *testing.T) *kafka.Transport {
+	tr := &kafka.Transport{}
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
 }

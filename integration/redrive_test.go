@@ -176,7 +176,7 @@ func (w *world) misplaceMany(n int) (keys []string) {
 	wrong := kafka.BalancerFunc(func(m kafka.Message, all ...int) int {
 		return all[(int(stream.PartitionOf(m.Key, int32(len(all))))+1)%len(all)]
 	})
-	out := &kafka.Writer{Addr: kafka.TCP(w.cfg.Kafka.Brokers...), Topic: w.topics().Intent, Balancer: wrong, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
+	out := &kafka.Writer{Addr: kafka.TCP(w.cfg.Kafka.Brokers...), Topic: w.topics().Intent, Balancer: wrong, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond, Transport: ownTransport(w.t)}
 	must(w.t, out.WriteMessages(w.t.Context(), ms...))
 	must(w.t, out.Close())
 	return keys

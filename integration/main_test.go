@@ -119,6 +119,7 @@ var scenarios = []scenario{
 	{"crash", crash, never},
 	{"rebalance", rebalance, never},
 	{"restart", restart, never},
+	{"forgetting", forgetting, never},
 	{"rollout", rollout, never},
 	{"readers", readers, never},
 	{"merchant", merchant, never},

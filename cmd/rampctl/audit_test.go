@@ -142,6 +142,14 @@ func (w *auditWorld) write(n int) {
 	}
 }
 
+// forget writes a FORGET and lets the reconciler read it.
+func (w *auditWorld) forget(key events.Key) {
+	w.t.Helper()
+	v, err := w.codec.EncodeIntent(events.Intent{Key: key, Kind: events.Forget, EventID: "f", ObservedAt: w.now, Operator: "op", Reason: "erasure"})
+	w.append(auditTopics.Intent, key, v, err)
+	w.join()
+}
+
 // join lets the reconciler read all that is there.
 func (w *auditWorld) join() {
 	w.t.Helper()

@@ -31,7 +31,8 @@ func (c *cli) forget() *cobra.Command {
 		Use: "forget KEY --reason TEXT --operator ID", Short: "Erase what is known about an order or customer, for good",
 		Long: `Publish a FORGET. The state loses every fact at once and the provider is not
 asked any more; nothing that arrives later brings it back. The input topics
-keep their records until retention ends.`,
+keep their records until retention ends, and a stub of the state stands until
+then. "rampctl orders erasure KEY" says what is still stored, and until when.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			in, err := f.intent(a[0], events.Forget)

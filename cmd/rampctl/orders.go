@@ -35,7 +35,7 @@ func (c *cli) orders() *cobra.Command {
 		RunE: func(cmd *cobra.Command, a []string) error { return c.one(cmd.Context(), a[0], c.showState) }}
 	explain := &cobra.Command{Use: "explain KEY", Short: "Say which rule decided, and by which evidence", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.one(cmd.Context(), a[0], c.showWhy) }}
-	cmd.AddCommand(ls, get, explain, c.forget(), c.decide())
+	cmd.AddCommand(ls, get, explain, c.forget(), c.erasure(), c.decide())
 	return cmd
 }
 

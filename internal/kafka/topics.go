@@ -129,6 +129,15 @@ func describe(ctx context.Context, adm *kadm.Client, topics []string) (map[strin
 	return out, nil
 }
 
+// TopicConfigs gives the effective configs of topics, by Kafka's own names.
+func TopicConfigs(ctx context.Context, cfg Config, topics ...string) (out map[string]map[string]string, err error) {
+	err = withAdmin(cfg, func(adm *kadm.Client) error {
+		out, err = describe(ctx, adm, topics)
+		return err
+	})
+	return out, err
+}
+
 func create(s TopicSpec) Change {
 	return Change{Topic: s.Name, Kind: ChangeCreate, Spec: s,
 		Text: fmt.Sprintf("create %s: %d partitions, replication %d, %s", s.Name, s.Partitions, s.Replication, configText(s.Configs))}

@@ -211,6 +211,7 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 			return "", e.change(b, t, e.mem.rows.keep(rows, len(rows)+1), obs, r)
 		}
 	}
+	t.heard = true
 	e.cfg.Observer.Joined(obs.source, verdict)
 	return "", nil
 }

@@ -36,6 +36,7 @@ type overlay struct {
 	// viewedTo and viewedAll say how far the batch viewed outdated states again.
 	viewedTo  table.Pos
 	viewedAll bool
+	looked    bool // the look at the inputs was made use of
 
 	unknown   int // hints of subjects without a state that the batch added
 	unknownOf map[events.Lane]int
@@ -52,6 +53,9 @@ type touched struct {
 	unviewed  bool         // the account is not configured: only evidence was taken
 	schedule  bool         // write the schedule even if it did not change
 	hasTask   bool         // task is what the schedule says of state
+	heard     bool         // of a forgotten subject: something was read about it
+	removed   bool         // a stub that is over
+	marks     marks        // of a forgotten subject, as written
 	old       entry        // as in memory, from finish on as it will be
 	outdated  bool         // it was
 	was       events.State // as in memory
@@ -99,7 +103,7 @@ var (
 )
 
 // maxHeaders is how many headers a record of ours has at most.
-const maxHeaders = 6
+const maxHeaders = 7
 
 // cloudEvent are the headers of a record, with room for one more.
 func (b *Batch) cloudEvent(id, typ []byte) []stream.Header {

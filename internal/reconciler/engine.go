@@ -100,6 +100,10 @@ type partition struct {
 	// came from.
 	goal   map[string]int64
 	source string
+	// stubs are the forgotten subjects, and seen what the inputs held at the
+	// latest look; nil when it has been made use of.
+	stubs map[string]marks
+	seen  map[string]stream.Range
 }
 
 // Where the states of a restored partition came from.
@@ -170,7 +174,7 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 		}
 	}
 	if rest {
-		if err := e.viewOutdated(ctx, b); err != nil {
+		if err := errors.Join(e.viewOutdated(ctx, b), e.removeStubs(ctx, b)); err != nil {
 			return nil, err
 		}
 	}
@@ -205,13 +209,21 @@ func (e *Engine) Accept() error {
 		if o.viewedAll {
 			p.outdated = 0
 		}
+		if o.looked {
+			p.seen = nil
+		}
 	}
 	for _, t := range b.order {
 		p := e.parts[t.partition]
 		if p == nil {
 			continue
 		}
-		if t.changed {
+		switch {
+		case t.removed:
+			if err := p.states.Delete([]byte(t.name)); err != nil {
+				return err
+			}
+		case t.changed:
 			if err := e.keep(p, t.name, t.old); err != nil {
 				return err
 			}
@@ -219,6 +231,7 @@ func (e *Engine) Accept() error {
 				p.outdated = max(p.outdated-1, 0)
 			}
 		}
+		p.keepStub(t)
 		p.keepHint(t.name, t)
 	}
 	for at := range e.poison {
@@ -383,6 +396,7 @@ func guarded(t *touched, write func(*touched) error) (err error) {
 
 func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	if !t.changed {
+		e.stubOutput(b, t)
 		return nil
 	}
 	value, err := e.encode(b, t)
@@ -398,13 +412,25 @@ func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	sum := hashRecord(t.name, value)
 	o.digest = o.digest.add(sum)
 	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0}
-	topic, typ := e.cfg.Topics.OrderState, typeOrderState
-	if t.key.Kind == events.Customer {
-		topic, typ = e.cfg.Topics.CustomerState, typeCustomerState
-	}
-	h := append(b.summed(sum, typ), stream.Header{Key: HeaderChain, Value: b.values.text(t.chain)})
-	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: b.values.text(t.name), Value: value, Headers: h}, t.cause)
+	e.emitState(b, t, value, sum)
 	return nil
+}
+
+func (e *Engine) emitState(b *Batch, t *touched, value []byte, s sum) {
+	topic, typ := e.stateTopic(t.key.Kind)
+	h := append(b.summed(s, typ), stream.Header{Key: HeaderChain, Value: b.values.text(t.chain)})
+	if t.shown.Rule == order.RuleForgotten {
+		t.marks = e.marks(b.parts[t.partition])
+		h = append(h, e.marksHeader(t.partition, t.marks))
+	}
+	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: b.values.text(t.name), Value: value, Headers: h}, t.cause)
+}
+
+func (e *Engine) stateTopic(kind events.SubjectKind) (topic string, typ []byte) {
+	if kind == events.Customer {
+		return e.cfg.Topics.CustomerState, typeCustomerState
+	}
+	return e.cfg.Topics.OrderState, typeOrderState
 }
 
 func (e *Engine) positionOutput(b *Batch, n int32) error {

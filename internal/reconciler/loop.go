@@ -45,11 +45,16 @@ type Loop struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 
+	// LookEvery is how often the inputs of partitions with forgotten subjects are
+	// looked at, to see whether retention has removed all about them; 0 means 1 h.
+	LookEvery time.Duration
+
 	// mu keeps Restore and Revoke, which come from the session's goroutines,
 	// apart from steps.
 	mu      sync.Mutex
 	log     stream.Log // of the session, for what a restore left open
 	settled time.Time  // when the log was last asked
+	look    time.Time  // when it may be asked about stubs
 	reset   []time.Time
 	// What probes and scrapes ask must not wait for a restore or a commit.
 	once             sync.Once
@@ -71,6 +76,7 @@ const (
 	eventReopen    = "session lost"
 	eventWait      = "schema unavailable"
 	eventKept      = "memory not given back"
+	eventLook      = "inputs not looked at"
 )
 
 // A session that dies more often than this ends the process: a supervisor's
@@ -234,6 +240,7 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	if !l.Ready() {
 		l.settle(ctx, len(records) == 0)
 	}
+	l.lookAtInputs(ctx)
 	if pollErr != nil && (idled || errors.Is(pollErr, stream.ErrTransient)) && !fatal(pollErr) {
 		if !idled {
 			l.Log.Warn(eventPoll, "error", pollErr)
@@ -241,6 +248,38 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 		return nil
 	}
 	return pollErr
+}
+
+// lookAtInputs sees, now and then, what retention has left of the inputs where
+// forgotten subjects wait for it. Its clock says when to look and reaches no
+// value.
+func (l *Loop) lookAtInputs(ctx context.Context) {
+	l.mu.Lock()
+	log, waiting, now := l.log, l.Engine.Waiting(), l.now()
+	due := log != nil && len(waiting) > 0 && !now.Before(l.look)
+	l.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	for _, n := range waiting {
+		ends, err := log.Ends(ctx, n, l.Engine.cfg.Topics.Inputs()...)
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				l.Log.Warn(eventLook, "partition", n, "error", err)
+			}
+			break
+		}
+		l.mu.Lock()
+		l.Engine.Look(n, ends)
+		l.mu.Unlock()
+	}
+	every := l.LookEvery
+	if every == 0 {
+		every = time.Hour
+	}
+	l.look = now.Add(every)
 }
 
 // maxSchemaWait is how long a schema that the registry does not have may still

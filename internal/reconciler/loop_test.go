@@ -165,3 +165,45 @@ func TestLoop_probesDoNotWaitForACommit(t *testing.T) {
 		t.Fatal("a probe waits for the commit")
 	}
 }
+
+// appending is a session that polls nothing and writes to the world's log.
+type appending struct{ w *world }
+
+func (appending) Poll(context.Context, int) ([]stream.Record, error) { return nil, nil }
+func (s appending) Commit(_ context.Context, out []stream.Record) (bool, error) {
+	s.w.append(out...)
+	return true, nil
+}
+func (appending) Close() {}
+
+// The loop looks at the inputs now and then, and only where a stub waits.
+func TestLoop_looksAtTheInputs(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(60)
+	w.append(w.hook("o1", "done", minute(2), events.TrustSigned), w.forget("o1", minute(30)))
+	w.drain()
+	w.newEngine(0)
+	now := time.UnixMilli(0)
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet, Now: func() time.Time { return now }, LookEvery: time.Minute}
+	for n := range int32(partitions) {
+		if _, err := l.Restore(context.Background(), n, w.log, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steps := func(what string, gone bool) {
+		t.Helper()
+		for range 3 {
+			if err := l.Step(context.Background(), appending{w}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w.tombstoned("o1") != gone {
+			t.Fatalf("%s: tombstone %v, want %v", what, !gone, gone)
+		}
+	}
+	steps("inputs retained", false)
+	w.expire(0)
+	steps("inputs gone, not looked at again", false)
+	now = now.Add(time.Minute)
+	steps("looked at again", true)
+}

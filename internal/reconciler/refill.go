@@ -68,7 +68,7 @@ func (r *restorer) fillFrom(ctx context.Context, p *partition, topic string, at 
 func (r *restorer) putPieces(p *partition, from int64, order <-chan *piece, free chan<- *piece) error {
 	for pc := range order {
 		<-pc.made
-		if err := pc.put(p); err != nil {
+		if err := pc.put(p, r.cfg.Topics.Inputs()); err != nil {
 			return err
 		}
 		next := pc.records[len(pc.records)-1].Offset + 1
@@ -125,10 +125,11 @@ func (pc *piece) make(ctx context.Context, j *judge) {
 }
 
 // put keeps the latest entry of each key.
-func (pc *piece) put(p *partition) error {
+func (pc *piece) put(p *partition, inputs []string) error {
 	from := 0
 	for i, rec := range pc.records {
 		var err error
+		p.takeStub(inputs, &pc.records[i])
 		if entry := pc.entries[from:pc.ends[i]]; len(entry) == 0 {
 			err = p.states.Delete(rec.Key)
 		} else {

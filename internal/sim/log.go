@@ -150,3 +150,18 @@ func (l *Log) Change(topic string, n int32, offset int64, value []byte) {
 	}
 	p.records[i].Value = value
 }
+
+// SetHeader replaces the value of a header of the record at a coordinate.
+func (l *Log) SetHeader(topic string, n int32, offset int64, header, value string) {
+	p := l.topics[topic][n]
+	for i := range p.records {
+		if r := &p.records[i]; r.Offset == offset {
+			r.Headers = slices.Clone(r.Headers)
+			for j := range r.Headers {
+				if r.Headers[j].Key == header {
+					r.Headers[j].Value = []byte(value)
+				}
+			}
+		}
+	}
+}

@@ -6,6 +6,7 @@
 //	go run ./bench ingest                  # embedded broker
 //	go run ./bench reconciler              # beside it: the least that the same path could do
 //	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
+//	go run ./bench restore -orders 5000000
 //	go run ./bench poller -orders 1000000 -rate 2000
 //	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave and die
 //	go run ./bench hints                   # from an unsigned callback to the status call it causes
@@ -51,7 +52,7 @@ func main() {
 
 func runMain(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: bench ingest|reconciler|poller|nonces|hints [flags]")
+		return fmt.Errorf("usage: bench ingest|reconciler|restore|poller|nonces|hints [flags]")
 	}
 	var o options
 	f := flag.NewFlagSet("bench "+args[0], flag.ContinueOnError)
@@ -60,7 +61,7 @@ func runMain(ctx context.Context, args []string) error {
 	f.IntVar(&o.connections, "connections", 64, "concurrent connections (ingest)")
 	f.DurationVar(&o.duration, "for", 10*time.Second, "time of each row (ingest, poller, nonces)")
 	f.IntVar(&o.events, "events", 200_000, "input records (reconciler)")
-	f.IntVar(&o.orders, "orders", 20_000, "distinct orders (reconciler, poller)")
+	f.IntVar(&o.orders, "orders", 20_000, "distinct orders (reconciler, restore, poller)")
 	f.IntVar(&o.partitions, "partitions", 4, "partitions of every topic")
 	f.Float64Var(&o.rate, "rate", 2000, "checks due a second (poller)")
 	f.IntVar(&o.lanes, "lanes", 8, "accounts (poller, nonces)")
@@ -84,6 +85,10 @@ func runMain(ctx context.Context, args []string) error {
 		return benchIngest(ctx, o)
 	case "reconciler":
 		return benchReconciler(ctx, o)
+	case "restore":
+		return benchRestore(ctx, o)
+	case "held-states":
+		return heldStates(ctx, f.Args())
 	case "poller":
 		return benchPoller(ctx, o)
 	case "nonces":

@@ -44,3 +44,16 @@ func (s sum) String() string {
 	b := s.bytes()
 	return hex.EncodeToString(b[:])
 }
+
+// Digest is the order-independent digest of a set of states that a position
+// carries. The zero value is that of none.
+type Digest struct{ s sum }
+
+// Add adds the state of key to the set. Adding one twice is another set.
+func (d *Digest) Add(key string, value []byte) { d.s = d.s.add(hashRecord(key, value)) }
+
+// Join adds the states of another set.
+func (d *Digest) Join(o Digest) { d.s = d.s.add(o.s) }
+
+// String is what a position carries.
+func (d *Digest) String() string { return d.s.String() }

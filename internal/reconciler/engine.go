@@ -68,6 +68,7 @@ type Engine struct {
 	poison   map[coordinate]string
 	key, buf []byte // a key and an entry on their way to or from a table
 	mem      scratch
+	pack     []byte // of an entry, half packed
 }
 
 type coordinate struct {

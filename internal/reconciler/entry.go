@@ -4,9 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
-
-	"github.com/klauspost/compress/s2"
 
 	"rampstream/internal/table"
 )
@@ -51,9 +48,8 @@ var errEntry = errors.New("an entry of the table is cut off")
 // appendEntry writes e to b. A link of more than maxText bytes, which is none of
 // ours, is cut: the next transition names what is left of it.
 //
-// The rows of a state repeat each other's facts, so that packing takes 30 to 50
-// per cent off, at 1 us a state to pack and 0.3 to unpack.
-func appendEntry(b []byte, e entry) []byte {
+// room is for packing, as with appendPacked.
+func appendEntry(b, room []byte, e entry) (out, nextRoom []byte) {
 	at := len(b)
 	b = append(b, 0)
 	b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, e.sum.hi), e.sum.lo)
@@ -64,9 +60,10 @@ func appendEntry(b []byte, e entry) []byte {
 	if e.outdated {
 		flags |= flagOutdated
 	}
-	switch raw, ok := digestOf(e.chain); {
+	var raw [linkSize]byte
+	switch {
 	case e.chain == "":
-	case ok:
+	case len(e.chain) == hexDigest && unhex(&raw, []byte(e.chain)):
 		flags |= flagDigest
 		b = append(b, raw[:]...)
 	default:
@@ -74,42 +71,12 @@ func appendEntry(b []byte, e entry) []byte {
 		flags |= flagText
 		b = append(append(b, byte(len(text))), text...)
 	}
-	b, packed := appendPacked(b, e.value)
+	b, room, packed := appendPacked(b, room, e.value)
 	if packed {
 		flags |= flagPacked
 	}
 	b[at] = flags
-	return b
-}
-
-// appendPacked writes value to b, packed if that is smaller.
-func appendPacked(b, value []byte) ([]byte, bool) {
-	if len(value) < minPacked || len(value) > maxValue {
-		return append(b, value...), false
-	}
-	at, most := len(b), s2.MaxEncodedLen(len(value))
-	if cap(b)-at < most {
-		b = append(make([]byte, 0, 2*(at+most)), b...)
-	}
-	out := s2.Encode(b[at:cap(b)], value)
-	if len(out) >= len(value) {
-		return append(b, value...), false
-	}
-	return b[:at+len(out)], true
-}
-
-// digestOf gives the bytes of a link that is a digest in lower case.
-func digestOf(link string) (raw [linkSize]byte, ok bool) {
-	if len(link) != 2*linkSize {
-		return raw, false
-	}
-	for i := range len(link) {
-		if c := link[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return raw, false
-		}
-	}
-	_, err := hex.Decode(raw[:], []byte(link))
-	return raw, err == nil
+	return b, room
 }
 
 // headOf reads the flags and the sum of an entry, which is all that most
@@ -122,11 +89,11 @@ func headOf(b []byte) (flags byte, s sum, err error) {
 }
 
 // parseEntry reads what appendEntry wrote into e and appends its value to dst,
-// of which e.value is a part then.
-func parseEntry(dst, b []byte) (out []byte, e entry, err error) {
+// of which e.value is a part then. room is for unpacking.
+func parseEntry(dst, room, b []byte) (out, nextRoom []byte, e entry, err error) {
 	flags, s, err := headOf(b)
 	if err != nil {
-		return dst, entry{}, err
+		return dst, room, entry{}, err
 	}
 	e = entry{sum: s, clean: flags&flagClean != 0, outdated: flags&flagOutdated != 0}
 	b = b[1+sumSize:]
@@ -136,12 +103,12 @@ func parseEntry(dst, b []byte) (out []byte, e entry, err error) {
 		n = linkSize
 	case flags&flagText != 0:
 		if len(b) == 0 {
-			return dst, entry{}, errEntry
+			return dst, room, entry{}, errEntry
 		}
 		n, b = int(b[0]), b[1:]
 	}
 	if n > len(b) {
-		return dst, entry{}, errEntry
+		return dst, room, entry{}, errEntry
 	}
 	if flags&flagDigest != 0 {
 		e.chain = hex.EncodeToString(b[:n])
@@ -149,29 +116,13 @@ func parseEntry(dst, b []byte) (out []byte, e entry, err error) {
 		e.chain = string(b[:n])
 	}
 	at := len(dst)
-	if out, err = appendValue(dst, b[n:], flags&flagPacked != 0); err != nil {
-		return dst, entry{}, err
+	if flags&flagPacked == 0 {
+		out = append(dst, b[n:]...)
+	} else if out, room, err = appendUnpacked(dst, room, b[n:]); err != nil {
+		return dst, room, entry{}, err
 	}
 	e.value = out[at:]
-	return out, e, nil
-}
-
-func appendValue(dst, b []byte, packed bool) ([]byte, error) {
-	if !packed {
-		return append(dst, b...), nil
-	}
-	n, err := s2.DecodedLen(b)
-	if err != nil || n > maxValue {
-		return dst, fmt.Errorf("a packed entry: %w", errEntry)
-	}
-	at := len(dst)
-	if cap(dst)-at < n {
-		dst = append(make([]byte, 0, at+n), dst...)
-	}
-	if _, err := s2.Decode(dst[at:at+n], b); err != nil {
-		return dst, fmt.Errorf("a packed entry: %v: %w", err, errEntry)
-	}
-	return dst[:at+n], nil
+	return out, room, e, nil
 }
 
 // entry reads the entry of a subject into room that lives as long as the batch.
@@ -187,7 +138,8 @@ func (e *Engine) entry(b *Batch, p *partition, name string) (entry, bool, error)
 		return entry{}, false, err
 	}
 	at := len(b.room)
-	out, en, err := parseEntry(b.room[at:at:cap(b.room)], raw)
+	out, unpacked, en, err := parseEntry(b.room[at:at:cap(b.room)], e.pack, raw)
+	e.pack = unpacked
 	if len(out) <= cap(b.room)-at { // else it has memory of its own
 		b.room = b.room[:at+len(out)]
 	}
@@ -197,7 +149,7 @@ func (e *Engine) entry(b *Batch, p *partition, name string) (entry, bool, error)
 // keep puts an entry into the table of p.
 func (e *Engine) keep(p *partition, name string, en entry) error {
 	e.key = append(e.key[:0], name...)
-	e.buf = appendEntry(e.buf[:0], en)
+	e.buf, e.pack = appendEntry(e.buf[:0], e.pack, en)
 	return p.states.Put(e.key, e.buf)
 }
 

@@ -148,6 +148,7 @@ func (pc *piece) put(p *partition, inputs []string) error {
 type judge struct {
 	cfg   *Config
 	lanes map[string]laneRules
+	pack  []byte
 }
 
 type laneRules struct {
@@ -163,7 +164,7 @@ func (j *judge) appendEntry(ctx context.Context, b []byte, rec stream.Record) []
 	var err error
 	en.outdated, err = j.judge(ctx, rec.Key, rec.Value)
 	at := len(b)
-	b = appendEntry(b, en)
+	b, j.pack = appendEntry(b, j.pack, en)
 	if err != nil {
 		b[at] |= flagDoubt
 	}
@@ -259,11 +260,11 @@ type counter struct {
 }
 
 func (c *counter) again(ctx context.Context, key, raw []byte, flags byte) error {
-	out, en, err := parseEntry(c.buf[:0], raw)
+	out, room, en, err := parseEntry(c.buf[:0], c.j.pack, raw)
 	if err != nil {
 		return err
 	}
-	c.buf = out
+	c.buf, c.j.pack = out, room
 	outdated, err := c.j.judge(ctx, key, en.value)
 	if err != nil || !outdated {
 		return err

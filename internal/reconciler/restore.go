@@ -46,15 +46,7 @@ func (e *Engine) restorer(n int32, log stream.Log) *restorer {
 // load gives old, if that is what the position describes, else a partition that
 // was read back; forget is called before that begins, so that there is memory
 // for it.
-func (r *restorer) load(ctx context.Context, old *partition, committed map[string]int64, forget func() error) (*partition, error) {
-	p, err := r.restore(ctx, old, committed, forget)
-	if err != nil {
-		return nil, fmt.Errorf("restore partition %d: %w", r.n, err)
-	}
-	return p, nil
-}
-
-func (r *restorer) restore(ctx context.Context, p *partition, committed map[string]int64, forget func() error) (*partition, error) {
+func (r *restorer) load(ctx context.Context, p *partition, committed map[string]int64, forget func() error) (*partition, error) {
 	t := r.cfg.Topics
 	// The ends are captured before anything is read; the caller has fetched
 	// stable offsets, so no older member's transaction can commit after that.

@@ -102,6 +102,7 @@ var homes = map[string][]string{
 	"github.com/knadh/koanf":                                  {"internal/config"},
 	"github.com/spf13/cobra":                                  {},
 	"github.com/cockroachdb/apd":                              {"internal/events", "internal/order", "internal/providers/simulator"},
+	"github.com/zeebo/xxh3":                                   {"internal/reconciler"},
 	"github.com/klauspost/compress":                           {"internal/reconciler"},
 	"github.com/cenkalti/backoff":                             {"internal/providers/httpx"},
 	"github.com/sony/gobreaker":                               {"internal/poller"},

@@ -1,24 +1,36 @@
 package reconciler
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"math/bits"
+
+	"github.com/zeebo/xxh3"
 )
 
 // sum is an order-independent digest of a set of records: the sum, modulo
 // 2^128, of a 128-bit hash of each. Adding and removing one record is O(1).
+//
+// It finds what goes wrong by itself: a state that compaction, a broker or we
+// lost, doubled, or brought back from an older time. It is no defence against
+// somebody who may write to our topics, and no hash could make it one: they can
+// write a position as well, and whoever chooses many records finds sets with
+// equal sums of any 128-bit hash (Wagner's generalised birthday). So the hash is
+// XXH3 and not SHA-256, which costs 15 times as much: 1 us a state, a quarter of
+// a restore. A provider or a merchant decides a part of a state's bytes, and
+// could at most bring about that two versions of an order of their own have one
+// hash; to lose the newer one unnoticed, the log would have to lose it besides.
 type sum struct{ hi, lo uint64 }
 
-// hashRecord is the summand of one live record. The key's length keeps key and
-// value apart.
+// hashRecord is the summand of one live record: XXH3-128, seed 0, of the length
+// of the key as 8 bytes big-endian, the key, and the value. The length keeps key
+// and value apart.
 func hashRecord[K string | []byte](key K, value []byte) sum {
-	var room [2048]byte // most records fit: one pass over one piece of memory
+	var room [2048]byte // most records fit
 	b := binary.BigEndian.AppendUint64(room[:0], uint64(len(key)))
 	b = append(append(b, key...), value...)
-	d := sha256.Sum256(b)
-	return sum{binary.BigEndian.Uint64(d[:]), binary.BigEndian.Uint64(d[8:])}
+	h := xxh3.Hash128(b)
+	return sum{h.Hi, h.Lo}
 }
 
 func (s sum) add(o sum) sum {

@@ -70,6 +70,11 @@ func (m *membership) options(s *session) []kgo.Opt {
 		kgo.AdjustFetchOffsetsFn(s.adjust),
 		kgo.OnPartitionsRevoked(s.onRevoked),
 		kgo.OnPartitionsLost(s.onLost),
+		// The client takes the end of a connection at its first request for a
+		// missing login and does not try again, so that a coordinator that dies
+		// there leaves a commit in doubt. Another client has asked the brokers
+		// before (prepare): the login is right.
+		kgo.AlwaysRetryEOF(),
 		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) { s.blocked.Store(true) }),
 	}
 	if m.InstanceID != "" {

@@ -1,0 +1,244 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/integration/proxy"
+)
+
+// behind starts three fake brokers and a proxy before them.
+func behind(t *testing.T) *proxy.Proxy {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(6, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	p, err := proxy.Open(c.ListenAddrs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func client(t *testing.T, p *proxy.Proxy, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(p.Brokers()[0]), kgo.ClientID("tester"), kgo.MetadataMinAge(10 * time.Millisecond)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// produce writes one record in a transaction.
+func produce(ctx context.Context, cl *kgo.Client, value string) error {
+	if err := cl.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte(value)}).FirstErr(); err != nil {
+		return errors.Join(err, cl.EndTransaction(ctx, kgo.TryAbort))
+	}
+	return cl.EndTransaction(ctx, kgo.TryCommit)
+}
+
+// committed reads n values.
+func committed(t *testing.T, p *proxy.Proxy, n int) []string {
+	t.Helper()
+	cl := client(t, p, kgo.ConsumeTopics("t"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(50*time.Millisecond))
+	var out []string
+	ctx := within(t)
+	for len(out) < n {
+		f := cl.PollFetches(ctx)
+		if err := f.Err(); err != nil {
+			t.Fatalf("%d of %d values: %v", len(out), n, err)
+		}
+		f.EachRecord(func(r *kgo.Record) { out = append(out, string(r.Value)) })
+	}
+	slices.Sort(out)
+	return out
+}
+
+func TestProxy_namesNoBroker(t *testing.T) {
+	p := behind(t)
+	cl := client(t, p, kgo.TransactionalID("x"))
+	ctx := within(t)
+	for _, v := range []string{"a", "b", "c"} {
+		if err := produce(ctx, cl, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	adm := kadm.NewClient(cl)
+	m, err := adm.Metadata(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := adm.FindTxnCoordinators(ctx, "x")
+	if err := found.Error(); err != nil {
+		t.Fatal(err)
+	}
+	ours := p.Brokers()
+	named := []string{net.JoinHostPort(found["x"].Host, port(found["x"].Port))}
+	for _, b := range m.Brokers {
+		named = append(named, net.JoinHostPort(b.Host, port(b.Port)))
+	}
+	for _, addr := range named {
+		if !slices.Contains(ours, addr) {
+			t.Errorf("an answer names %s, which is none of the proxy's %v", addr, ours)
+		}
+	}
+	if len(m.Brokers) != 3 {
+		t.Errorf("%d brokers, want 3", len(m.Brokers))
+	}
+	if got := committed(t, p, 3); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("read %v", got)
+	}
+}
+
+func port(n int32) string { return strconv.Itoa(int(n)) }
+
+func TestProxy_losesTheAnswer(t *testing.T) {
+	p := behind(t)
+	cl := client(t, p, kgo.TransactionalID("x"))
+	rule := &proxy.Rule{Key: kmsg.EndTxn, Client: "tester", Times: 1, Drop: true}
+	p.Add(rule)
+	for _, v := range []string{"a", "b"} {
+		if err := produce(within(t), cl, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rule.Hits() != 1 {
+		t.Errorf("%d answers were lost, want 1", rule.Hits())
+	}
+	if got := committed(t, p, 2); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("read %v, want a and b once", got)
+	}
+}
+
+// TestProxy_holds lets a request to end through after the next transaction began
+// and ended: the broker must refuse it.
+func TestProxy_holds(t *testing.T) {
+	p := behind(t)
+	cl := client(t, p, kgo.TransactionalID("x"))
+	rule := &proxy.Rule{Key: kmsg.EndTxn, Times: 1, Hold: true}
+	p.Add(rule)
+	for _, v := range []string{"a", "b"} {
+		if err := produce(within(t), cl, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rule.Held() != 1 {
+		t.Fatalf("%d requests are held, want 1", rule.Held())
+	}
+	codes := rule.Release()
+	if len(codes) != 1 || codes[0] == 0 {
+		t.Errorf("the late request was answered %v, want one error", codes)
+	}
+	if got := committed(t, p, 2); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("read %v", got)
+	}
+}
+
+func TestProxy_loses(t *testing.T) {
+	p := behind(t)
+	cl := client(t, p)
+	rule := &proxy.Rule{Key: kmsg.Produce, Times: 2, Lose: true, Only: func(r kmsg.Request) bool {
+		_, ok := r.(*kmsg.ProduceRequest)
+		return ok
+	}}
+	p.Add(rule)
+	if err := cl.ProduceSync(within(t), &kgo.Record{Topic: "t", Value: []byte("a")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if rule.Hits() != 2 {
+		t.Errorf("%d requests were lost, want 2", rule.Hits())
+	}
+	if got := committed(t, p, 1); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("read %v", got)
+	}
+}
+
+func TestProxy_answersInTheBrokersPlace(t *testing.T) {
+	p := behind(t)
+	cl := client(t, p, kgo.TransactionalID("x"))
+	rule := &proxy.Rule{Key: kmsg.EndTxn, Times: 3, Answer: func(req kmsg.Request) kmsg.Response {
+		resp, ok := req.ResponseKind().(*kmsg.EndTxnResponse)
+		if !ok {
+			return nil
+		}
+		resp.ErrorCode = kerr.ConcurrentTransactions.Code
+		return resp
+	}}
+	p.Add(rule)
+	if err := produce(within(t), cl, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if rule.Hits() != 3 {
+		t.Errorf("%d answers of ours, want 3", rule.Hits())
+	}
+}
+
+func TestProxy_oldTransactions(t *testing.T) {
+	p := behind(t)
+	old := proxy.OldTransactions("")
+	p.Add(old)
+	cl := client(t, p, kgo.TransactionalID("x"))
+	var epochs []int16
+	for _, v := range []string{"a", "b"} {
+		if err := produce(within(t), cl, v); err != nil {
+			t.Fatal(err)
+		}
+		_, epoch, err := cl.ProducerID(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		epochs = append(epochs, epoch)
+	}
+	if epochs[0] != epochs[1] || old.Hits() == 0 {
+		t.Errorf("epochs %v after two transactions, want the same; %d answers were edited", epochs, old.Hits())
+	}
+}
+
+// TestProxy_badNetwork produces through connections that die and lag.
+func TestProxy_badNetwork(t *testing.T) {
+	p := behind(t)
+	p.Mortal(func() time.Duration { return 60 * time.Millisecond })
+	p.Slow(func() time.Duration { return 2 * time.Millisecond })
+	cl := client(t, p, kgo.TransactionalID("x"))
+	var want []string
+	for _, v := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		want = append(want, v)
+		if err := produce(within(t), cl, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Clear()
+	if n := p.Reset(); n == 0 {
+		t.Error("Reset ended no connection")
+	}
+	if got := committed(t, p, len(want)); !slices.Equal(got, want) {
+		t.Errorf("read %v, want %v", got, want)
+	}
+	if p.Connections() < 5 {
+		t.Errorf("%d connections: none died", p.Connections())
+	}
+}

@@ -155,7 +155,13 @@ type process struct {
 // start runs a program on the world's configuration.
 func (w *world) start(name, instance string) *process {
 	w.t.Helper()
-	run, err := integration.StartProcess(filepath.Join(bin, name), instance, w.file, freeAddr(w.t))
+	return w.startOn(name, instance, w.file)
+}
+
+// startOn runs a program on another configuration.
+func (w *world) startOn(name, instance, file string) *process {
+	w.t.Helper()
+	run, err := integration.StartProcess(filepath.Join(bin, name), instance, file, freeAddr(w.t))
 	must(w.t, err)
 	p := &process{Process: run, w: w, name: name, log: run.Log}
 	w.mu.Lock()

@@ -143,7 +143,7 @@ func (r *rig) populate(ctx context.Context, brokers []string, registry string) e
 		return err
 	}
 	r.undo = append(r.undo, r.front.close)
-	r.ground.Sim, err = demo.New(ctx, demo.Options{Seed: r.o.seed, Faults: simulator.DefaultFaults(), Stage: 800 * time.Millisecond, Ingest: r.front.url})
+	r.ground.Sim, err = demo.New(ctx, demo.Options{Seed: r.o.seed, Faults: simulator.DefaultFaults(), Ingest: r.front.url})
 	if err != nil {
 		return err
 	}
@@ -173,6 +173,10 @@ func (r *rig) config(brokers []string, registry string) config.Config {
 	c.Poller.Group, c.Reconciler.Group = c.Topics.Prefix+"poller", c.Topics.Prefix+"reconciler"
 	c.Poller.InstanceID, c.Reconciler.InstanceID, c.Reconciler.TransactionalID = "none", "none", ""
 	c.Poller.SessionTimeout, c.Reconciler.SessionTimeout, c.Reconciler.TransactionTimeout = r.o.sessionTO, r.o.sessionTO, r.o.txnTO
+	// A provider may change its mind after the first confirmation, and the
+	// webhook that says so may be lost: ask again when every order has ended.
+	c.Rules.ConfirmationsCompleted = []time.Duration{4 * time.Second, 15 * time.Second, 45 * time.Second}
+	c.Rules.ConfirmationsOther = c.Rules.ConfirmationsCompleted
 	if r.o.atLeast {
 		c.Reconciler.Guarantee = config.AtLeastOnce
 	}

@@ -54,14 +54,14 @@ func storm(ctx context.Context, o options, p *plan, out io.Writer) (err error) {
 		return errors.Join(err, r.failed())
 	}
 	res.placed = load()
-	if err := r.settle(ctx); err != nil {
-		return errors.Join(err, r.failed())
-	}
+	// A run that does not settle is recorded and checked all the same: that says
+	// where it stopped.
+	unsettled := r.settle(ctx)
 	if err := r.finish(ctx, res); err != nil {
-		return errors.Join(err, r.failed())
+		return errors.Join(unsettled, err, r.failed())
 	}
 	res.took = time.Since(start)
-	return errors.Join(res.report(out), r.failed())
+	return errors.Join(unsettled, res.report(out), r.failed())
 }
 
 // commit is what is checked out here.
@@ -153,14 +153,14 @@ func (r *rig) faults(ctx context.Context, p *plan, res *result, out io.Writer) e
 }
 
 // settleWithin is long: providers must end, and be asked a last time.
-const settleWithin = 3 * time.Minute
+const settleWithin = 90 * time.Second
 
 // settle heals everything and waits until every state is what its provider
 // finally says and stays so.
 func (r *rig) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	healing, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
-	if err := r.cluster.Heal(ctx); err != nil {
+	if err := r.cluster.Heal(healing); err != nil {
 		return err
 	}
 	if err := r.allReady(ctx, 90*time.Second); err != nil {
@@ -171,6 +171,8 @@ func (r *rig) settle(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
+	ctx, cancel = context.WithTimeout(ctx, settleWithin)
+	defer cancel()
 	table := newTable(r, cd, log)
 	since := time.Time{}
 	for {
@@ -186,7 +188,7 @@ func (r *rig) settle(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not settled within %v: providers quiet: %t, %d subjects wrong, %w\n%s", settleWithin, quiet, len(wrong), err, tail(strings.Join(wrong, "\n"), 2000))
+			return errors.Join(err, fmt.Errorf("not settled within %v: providers quiet: %t, %d subjects wrong\n%s", settleWithin, quiet, len(wrong), tail(strings.Join(wrong, "\n"), 2000)))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

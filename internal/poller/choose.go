@@ -125,16 +125,16 @@ const (
 	turnOld
 )
 
-// next chooses. Fresh orders come before young and old ones, but
-//   - a hint, a retry or a sweep may go first once, never twice in a row, so
-//     that ten thousand unpollable orders or a flood of hints delay a new order
-//     by one call;
-//   - every fourth call goes to the young or the old in turn, so that a
-//     stream of new orders starves neither.
+// next chooses. A fresh order has the next call, whatever else is due, so that
+// ten thousand unpollable orders or a flood of hints delay it by no more than
+// the wait for a token. After a call for a fresh one
+//   - a retry, a hint or a sweep goes before the next fresh one;
+//   - every fourth call goes to the young or the old in turn, so that a stream
+//     of new orders starves neither.
 func (l *lane) next(now time.Time, w *waker) turn {
 	fresh, rest := l.has(classFresh), l.has(classYoung) || l.has(classOld)
 	switch {
-	case fresh && l.freshLate:
+	case fresh && !l.freshLast:
 		return turnFresh
 	case l.has(classRetry):
 		return turnRetry
@@ -186,7 +186,7 @@ func (l *lane) start(now time.Time, turn turn) bool {
 	} else {
 		l.turns++
 	}
-	l.freshLate = turn != turnFresh && l.has(classFresh)
+	l.freshLast = turn == turnFresh
 	l.sweep.hadTurn = turn == turnSweep
 	l.budget.main.take(now)
 	l.requests.add(now, 1)

@@ -43,7 +43,7 @@ type lane struct {
 	retryAfter events.Millis
 	restUntil  time.Time // a short rest: 429 without a time, lost lease
 	inFlight   int
-	freshLate  bool // the last call passed a fresh order over
+	freshLast  bool // the last call was for a fresh order
 	turns      int  // calls since the young and the old had a turn of theirs
 	oldTurn    bool // which of the two has the next one
 

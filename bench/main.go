@@ -8,7 +8,8 @@
 //	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
 //	go run ./bench restore -orders 5000000
 //	go run ./bench poller -orders 1000000 -rate 2000
-//	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave and die
+//	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave, stand still and die
+//	go run ./bench nonces -calls 1000000 -rebalance 20s -latency 0
 //	go run ./bench hints                   # from an unsigned callback to the status call it causes
 //	export $(scripts/kafka up 1)           # a real one; the same commands use it
 //
@@ -36,6 +37,8 @@ type options struct {
 	rate              float64
 	lanes, pollers    int
 	latency           time.Duration
+	rebalance         time.Duration
+	calls             int
 	peers, streams    bool
 	java              string
 	replicas          int
@@ -67,6 +70,8 @@ func runMain(ctx context.Context, args []string) error {
 	f.IntVar(&o.lanes, "lanes", 8, "accounts (poller, nonces)")
 	f.IntVar(&o.pollers, "pollers", 4, "processes (nonces)")
 	f.DurationVar(&o.latency, "latency", 5*time.Millisecond, "of a provider's answer (poller, nonces)")
+	f.DurationVar(&o.rebalance, "rebalance", 9*time.Second, "about how often a poller joins, leaves, stands still or dies (nonces)")
+	f.IntVar(&o.calls, "calls", 0, "calls after which to end, as fast as they can be made; 0: see -for (nonces)")
 	f.BoolVar(&o.peers, "peers", true, "run the peer too")
 	f.BoolVar(&o.streams, "streams", false, "run Kafka Streams too, on a real Kafka (reconciler); needs Java 17 and Maven")
 	f.StringVar(&o.java, "java", "-Xms1g -Xmx1g -XX:+UseSerialGC", "flags of its virtual machine")

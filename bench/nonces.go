@@ -5,20 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"rampstream/internal/app"
-	"rampstream/internal/demo"
-	"rampstream/internal/events"
-	"rampstream/internal/providers"
 )
 
 // nonceRow is what a provider saw of pollers that came and went.
@@ -31,7 +24,9 @@ type nonceRow struct {
 	Starts      int     `json:"starts"`
 	Terms       int     `json:"sigterm"`
 	Kills       int     `json:"sigkill"`
+	Stops       int     `json:"sigstop"`
 	Calls       int     `json:"calls"`
+	PerSecond   float64 `json:"calls_per_second"`
 	Changes     int     `json:"ownership_changes"`
 	Refusals    int     `json:"refusals"`
 	MostPer     int     `json:"most_refusals_per_change"`
@@ -71,7 +66,9 @@ func (n *nonceLog) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	owner := strings.SplitN(r.URL.Path, "/", 3)[1]
 	ok := n.begin(q.AppID, owner, q.Nonce)
-	time.Sleep(n.latency)
+	if n.latency > 0 {
+		time.Sleep(n.latency)
+	}
 	n.end(q.AppID)
 	w.Header().Set("Content-Type", "application/json")
 	if !ok {
@@ -128,9 +125,19 @@ func (n *nonceLog) sum(r *nonceRow) {
 	}
 }
 
-// benchNonces lets pollers join, leave and die every ten seconds or so, and
-// reads from the provider what became of its nonces: it fails when calls of one
-// key overlapped or an ownership change cost more than one refusal.
+// total is how many calls there were.
+func (n *nonceLog) total() (calls int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, k := range n.keys {
+		calls += k.calls
+	}
+	return calls
+}
+
+// benchNonces lets pollers join, leave, stand still and die, and reads from the
+// provider what became of its nonces: it fails when calls of one key overlapped
+// or an ownership change cost more than one refusal.
 func benchNonces(ctx context.Context, o options) error {
 	b, err := newBed(ctx, o)
 	if err != nil {
@@ -140,6 +147,10 @@ func benchNonces(ctx context.Context, o options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pb := &pollerBed{bed: b, o: o, provider: "kanga", period: 2 * time.Second}
+	pb.o.orders = 10 * o.lanes
+	if o.calls > 0 { // as fast as one call at a time can be
+		pb.o.orders, pb.period = 50*o.lanes, time.Millisecond
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -155,130 +166,26 @@ func benchNonces(ctx context.Context, o options) error {
 	if pb.codec, err = app.OpenCodec(ctx, b.cfg, reg); err != nil {
 		return err
 	}
-	pb.o.orders = 10 * o.lanes
 	if err := pb.fillSchedule(ctx, time.Now()); err != nil {
 		return err
 	}
 	if err := pb.reschedule(ctx); err != nil {
 		return err
 	}
-	f := &fleet{bed: pb, base: "http://" + ln.Addr().String(), members: make([]*process, o.pollers)}
+	f := &fleet{bed: pb, base: "http://" + ln.Addr().String(), members: make([]*process, o.pollers), stopped: map[int]time.Time{}}
 	defer f.end()
 	began := time.Now()
-	if err := f.churn(ctx, o.duration); err != nil {
+	if err := f.churn(ctx, o, server.total); err != nil {
 		return err
 	}
-	r := nonceRow{Bench: "nonces", Platform: b.name, Pollers: o.pollers, Seconds: time.Since(began).Seconds(),
-		Starts: f.starts, Terms: f.terms, Kills: f.kills}
+	took := time.Since(began).Seconds()
+	r := nonceRow{Bench: "nonces", Platform: b.name, Pollers: o.pollers, Seconds: took,
+		Starts: f.starts, Terms: f.terms, Kills: f.kills, Stops: f.stops}
 	server.sum(&r)
+	r.PerSecond = float64(r.Calls) / took
 	row(r)
-	if r.Overlaps > 0 || r.MostPer > 1 {
+	if r.Overlaps > 0 || r.MostPer > 1 || r.Refusals > r.Changes {
 		return errors.New("calls of one key overlapped, or an ownership change cost more than one refusal")
 	}
 	return nil
-}
-
-// fleet are the poller processes: nil where none runs.
-type fleet struct {
-	bed                  *pollerBed
-	base                 string
-	members              []*process
-	starts, terms, kills int
-}
-
-// churn starts two pollers, then changes something about every ten seconds.
-func (f *fleet) churn(ctx context.Context, d time.Duration) error {
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	for i := range 2 {
-		if err := f.start(ctx, i); err != nil {
-			return err
-		}
-	}
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(6000+rng.IntN(6000)) * time.Millisecond):
-		}
-		i := rng.IntN(len(f.members))
-		switch {
-		case f.members[i] == nil:
-			if err := f.start(ctx, i); err != nil {
-				return err
-			}
-			continue
-		case rng.IntN(2) == 0:
-			if err := f.term(i); err != nil {
-				return err
-			}
-		default:
-			f.kill(i)
-		}
-		// A rolling restart, or two that are left alone for a while.
-		if f.running() < 2 || rng.IntN(2) == 0 {
-			if err := f.start(ctx, i); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (f *fleet) running() (n int) {
-	for _, m := range f.members {
-		if m != nil {
-			n++
-		}
-	}
-	return n
-}
-
-// start runs a poller whose base URLs carry the name of this very process.
-func (f *fleet) start(ctx context.Context, i int) error {
-	f.starts++
-	name := fmt.Sprintf("poller%d-start%d", i, f.starts)
-	cfg := f.bed.cfg
-	cfg.Poller.Group = cfg.Topics.Prefix + "poller" // of this run alone
-	cfg.Poller.InstanceID = fmt.Sprintf("bench-%d", i)
-	cfg.Ingest.Tokens, cfg.Log.Level, cfg.Accounts = nil, "warn", nil
-	for n := range f.bed.o.lanes {
-		cfg.Accounts = append(cfg.Accounts, providers.Account{
-			Provider: "kanga", Account: benchLane(n), Webhook: providers.Webhook{Trust: "hint"},
-			API: providers.API{BaseURL: f.base + "/" + name, AllowInsecure: true, PublicKey: string(benchLane(n)),
-				PrivateKey: providers.Secret(events.Digest("bench", string(benchLane(n))))},
-			Poll: providers.Poll{Rate: 10, Burst: 10},
-		})
-	}
-	dir := filepath.Join(f.bed.dir, name)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	file, err := demo.WriteConfig(cfg, dir)
-	if err != nil {
-		return err
-	}
-	f.members[i], err = f.bed.start(ctx, "poller", "-config", file)
-	return err
-}
-
-func (f *fleet) term(i int) error {
-	f.terms++
-	_, err := f.members[i].stop()
-	f.members[i] = nil
-	return err
-}
-
-func (f *fleet) kill(i int) {
-	f.kills++
-	_ = f.members[i].cmd.Process.Signal(syscall.SIGKILL)
-	_ = f.members[i].cmd.Wait()
-	f.members[i] = nil
-}
-
-func (f *fleet) end() {
-	for i, m := range f.members {
-		if m != nil {
-			f.kill(i)
-		}
-	}
 }

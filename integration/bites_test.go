@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"rampstream/integration"
 	"rampstream/internal/events"
@@ -105,6 +106,23 @@ func bites(t *testing.T, clean integration.Run) {
 			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record { return rs }) &&
 				edit(r, topics.CheckSchedule, func([]stream.Record) []stream.Record { return nil })
 		}, integration.WrongTask},
+		{"a provider was called too often", func(r *integration.Run) bool {
+			return requests(r, func(all []integration.Request) []integration.Request {
+				return slices.Repeat(all, 40)
+			})
+		}, integration.OverBudget},
+		{"hints caused too many calls", func(r *integration.Run) bool {
+			r.Settings.Accounts = slices.Clone(r.Settings.Accounts)
+			for i := range r.Settings.Accounts {
+				r.Settings.Accounts[i].Poll.HintRate = 0.01
+			}
+			return true
+		}, integration.OverBudget},
+		{"a provider was called before it wanted to be", func(r *integration.Run) bool {
+			return requests(r, func(all []integration.Request) []integration.Request {
+				return append(all, integration.Request{Start: all[0].Start, End: all[0].End, RetryAfter: time.Hour})
+			})
+		}, integration.Impatient},
 		{"a provider says otherwise", func(r *integration.Run) bool {
 			r.Expected = maps.Clone(r.Expected)
 			for k := range r.Expected {
@@ -159,6 +177,22 @@ func savedAgain(t *testing.T, run integration.Run) {
 	if _, err := integration.Load(bytes.NewBufferString("{}\n")); err == nil {
 		t.Error("Load of nothing gives no error")
 	}
+}
+
+// requests changes the busiest provider's record of what it was asked.
+func requests(r *integration.Run, change func([]integration.Request) []integration.Request) bool {
+	r.Requests = maps.Clone(r.Requests)
+	var most events.Lane
+	for lane, all := range r.Requests {
+		if len(all) > len(r.Requests[most]) {
+			most = lane
+		}
+	}
+	if len(r.Requests[most]) < 50 {
+		return false
+	}
+	r.Requests[most] = change(slices.Clone(r.Requests[most]))
+	return true
 }
 
 func copyOf(log map[string][][]stream.Record) map[string][][]stream.Record {

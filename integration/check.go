@@ -28,6 +28,8 @@ const (
 	WrongTask     = "schedule"         // a task that the state does not ask for
 	Torn          = "atomicity"        // a transaction that is seen in part
 	Shrunk        = "growth"           // a state that forgot evidence that an older one had
+	OverBudget    = "budget"           // more calls than an account's budget grants
+	Impatient     = "Retry-After"      // a call before the provider wants one
 	Untrue        = "truth"            // a state that is not what the provider finally says
 	Leaked        = "silence"          // personal data or a secret outside its place
 )
@@ -43,6 +45,9 @@ type Run struct {
 	Schema func(ctx context.Context, id int) (string, error)
 	// Receipts are what ingest promised with answers 200.
 	Receipts []Receipt
+	// Requests are what each provider's account saw, by lane; nil where nobody
+	// took notes.
+	Requests map[events.Lane][]Request
 	// Expected is the status that each subject must end with.
 	Expected map[events.Key]events.Status
 	// Secret strings may stand in no record and in no Output of a program.
@@ -117,6 +122,7 @@ func Check(ctx context.Context, run Run) ([]Violation, error) {
 	c.growth()
 	c.atomic()
 	c.tasks()
+	c.calls()
 	c.truth()
 	c.silence()
 	return c.found, nil

@@ -144,6 +144,17 @@ func (g Ground) Receipts() ([]Receipt, error) {
 	return out, nil
 }
 
+// Requests are the providers' own records of what they were asked.
+func (g Ground) Requests() map[events.Lane][]Request {
+	out := map[events.Lane][]Request{}
+	for _, lane := range g.Sim.World.Lanes() {
+		for _, c := range g.Sim.World.Calls(lane.Split()) {
+			out[lane] = append(out[lane], Request{Start: c.Start, End: c.End, RetryAfter: c.RetryAfter})
+		}
+	}
+	return out
+}
+
 // Schema asks the registry in the plain words of its API.
 func (g Ground) Schema(ctx context.Context, id int) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/schemas/ids/%d", g.Config.Registry.URL, id), nil)

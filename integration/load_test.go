@@ -102,6 +102,9 @@ func (w *world) record() integration.Run {
 	}
 	run, err := w.ground().Record(ctx, output.String())
 	must(w.t, err)
+	if w.counted {
+		run.Requests = w.ground().Requests()
+	}
 	return run
 }
 

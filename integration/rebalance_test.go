@@ -12,6 +12,7 @@ import (
 // rebalance: instances join and leave while orders move.
 func rebalance(t *testing.T, p platform) {
 	w := newWorld(t, p, options{faults: simulator.DefaultFaults()})
+	w.counted = true
 	ingest, pollerA, reconcilerA := w.startAll()
 	placed := make(chan error, 1)
 	go func() { placed <- w.place(t.Context(), 60, 6, 6*time.Second) }()

@@ -11,6 +11,7 @@ import (
 // webhooks and failing answers, and in the end every state is right.
 func ring(t *testing.T, p platform) {
 	w := newWorld(t, p, options{faults: simulator.DefaultFaults()})
+	w.counted = true
 	ingest, poller, reconciler := w.startAll()
 	must(t, w.place(t.Context(), 60, 6, 4*time.Second))
 	by := map[string]int{}

@@ -27,18 +27,19 @@ const (
 // savedRun is the line that everything but the records is in. Secrets are not
 // saved: silence cannot be checked again.
 type savedRun struct {
-	What         string              `json:"what"`
-	Topics       config.Topics       `json:"topics"`
-	Rules        config.Rules        `json:"rules"`
-	Accounts     []providers.Account `json:"accounts"` // their secrets print as "[redacted]"
-	Partitions   int32               `json:"partitions"`
-	Stable, High map[string][]int64  `json:",omitempty"`
-	Schemas      map[int]string      `json:"schemas"`
-	IDs          map[string]int      `json:"ids"`
-	Receipts     []Receipt           `json:"receipts"`
-	Expected     map[string]string   `json:"expected"`
-	SharedEpochs bool                `json:"shared_epochs"`
-	AtLeastOnce  bool                `json:"at_least_once"`
+	What         string                    `json:"what"`
+	Topics       config.Topics             `json:"topics"`
+	Rules        config.Rules              `json:"rules"`
+	Accounts     []providers.Account       `json:"accounts"` // their secrets print as "[redacted]"
+	Partitions   int32                     `json:"partitions"`
+	Stable, High map[string][]int64        `json:",omitempty"`
+	Schemas      map[int]string            `json:"schemas"`
+	IDs          map[string]int            `json:"ids"`
+	Receipts     []Receipt                 `json:"receipts"`
+	Expected     map[string]string         `json:"expected"`
+	Requests     map[events.Lane][]Request `json:"requests,omitempty"`
+	SharedEpochs bool                      `json:"shared_epochs"`
+	AtLeastOnce  bool                      `json:"at_least_once"`
 }
 
 // savedRecord is one record of All.
@@ -54,7 +55,7 @@ func Save(ctx context.Context, w io.Writer, run Run) error {
 	enc := json.NewEncoder(w)
 	s := savedRun{
 		What: lineRun, Topics: run.Settings.Topics, Rules: run.Settings.Rules, Accounts: run.Settings.Accounts, Partitions: run.Partitions, Stable: run.Stable, High: run.High,
-		Schemas: map[int]string{}, IDs: map[string]int{}, Receipts: run.Receipts, Expected: map[string]string{},
+		Schemas: map[int]string{}, IDs: map[string]int{}, Receipts: run.Receipts, Expected: map[string]string{}, Requests: run.Requests,
 		SharedEpochs: run.SharedEpochs, AtLeastOnce: run.AtLeastOnce,
 	}
 	for k, st := range run.Expected {
@@ -145,7 +146,7 @@ func Load(r io.Reader) (Run, error) {
 func (r *Run) restore(s *savedRun) (err error) {
 	r.Settings = config.Config{Topics: s.Topics, Rules: s.Rules, Accounts: s.Accounts}
 	r.Topics, r.Partitions, r.Stable, r.High = s.Topics.Names(), s.Partitions, s.Stable, s.High
-	r.Receipts, r.SharedEpochs, r.AtLeastOnce = s.Receipts, s.SharedEpochs, s.AtLeastOnce
+	r.Receipts, r.Requests, r.SharedEpochs, r.AtLeastOnce = s.Receipts, s.Requests, s.SharedEpochs, s.AtLeastOnce
 	if r.Rules, err = app.Rules(r.Settings, Known()); err != nil {
 		return err
 	}

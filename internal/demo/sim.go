@@ -32,6 +32,8 @@ type Options struct {
 	Faults simulator.Faults
 	// Stage is the mean time an order stays in one state; 0 means 400 ms.
 	Stage time.Duration
+	// TokenLife is how long the providers' access tokens live; 0 means a minute.
+	TokenLife time.Duration
 	// Ingest is the base URL under which the programs' ingest is reached.
 	Ingest string
 }
@@ -81,7 +83,7 @@ func New(ctx context.Context, o Options) (*Sim, error) {
 	}
 	s := &Sim{
 		ingest: o.Ingest, Token: secret(), client: &http.Client{Timeout: 15 * time.Second},
-		World: simulator.New(simulator.Options{Seed: o.Seed, Faults: o.Faults, Speed: simulator.Speed{Stage: o.Stage}}),
+		World: simulator.New(simulator.Options{Seed: o.Seed, Faults: o.Faults, Speed: simulator.Speed{Stage: o.Stage, TokenLife: o.TokenLife}}),
 		creds: creds{
 			kado:   simulator.KadoCreds{PublicKey: secret(), APISecret: secret(), WebhookSecret: secret(), WidgetID: secret()},
 			kanga:  simulator.KangaCreds{APIKey: secret(), Secret: secret()},

@@ -27,7 +27,8 @@ type call struct {
 	body  []byte
 	now   time.Time
 	log   *Call
-	drawn bool // the fault is decided
+	limit answer // what FaultRateLimited makes of the answer
+	drawn bool   // the fault is decided
 	fault Fault
 	form  int // which form of the fault
 }
@@ -95,6 +96,11 @@ func (a *account) take(r *http.Request, body []byte) (*call, answer) {
 	if c.fault != "" {
 		world.stats.Injected[c.fault]++
 	}
+	c.log.RetryAfter = asked(ans.header, now)
+	if c.fault == FaultRateLimited {
+		c.limit = c.tooMany()
+		c.log.RetryAfter = asked(c.limit.header, now)
+	}
 	return c, ans
 }
 
@@ -104,8 +110,12 @@ func (a *account) answer(c *call) answer {
 		c.log.Op = "trap"
 		return answer{status: http.StatusTeapot, class: ClassBadRequest}
 	}
+	if a.refusals > 0 {
+		a.refusals--
+		return a.overBudget(a.refuseFor)
+	}
 	if !a.window.take(c.now) {
-		return a.overBudget()
+		return a.overBudget("1")
 	}
 	path, ok := strings.CutPrefix(c.path, a.prefix)
 	if !ok {
@@ -115,8 +125,8 @@ func (a *account) answer(c *call) answer {
 	return a.dialect.serve(c)
 }
 
-func (a *account) overBudget() answer {
-	ans := a.dialect.overBudget("1")
+func (a *account) overBudget(retryAfter string) answer {
+	ans := a.dialect.overBudget(retryAfter)
 	ans.class = ClassRateLimited
 	return ans
 }
@@ -198,15 +208,33 @@ func (c *call) state(s *subject) stage {
 // A far date is left out, since it is honoured for a day.
 var retryAfters = [...]string{"1", "1", "2", "", "0", "-5", "soon", "date"}
 
+// tooMany is a 429 in one of its forms.
+func (c *call) tooMany() answer {
+	ra := retryAfters[c.form%len(retryAfters)]
+	if ra == "date" {
+		ra = c.now.Add(2 * time.Second).UTC().Format(http.TimeFormat)
+	}
+	return c.a.dialect.overBudget(ra)
+}
+
+// asked reads a Retry-After as a number of seconds or a date; anything else
+// asks for nothing.
+func asked(h http.Header, now time.Time) time.Duration {
+	text := h.Get("Retry-After")
+	if n, err := strconv.Atoi(text); err == nil {
+		return max(time.Duration(n)*time.Second, 0)
+	}
+	if t, err := http.ParseTime(text); err == nil {
+		return max(t.Sub(now), 0)
+	}
+	return 0
+}
+
 // write sends an answer, or what the fault makes of it.
 func (a *account) write(w http.ResponseWriter, c *call, ans answer) {
 	switch c.fault {
 	case FaultRateLimited:
-		ra := retryAfters[c.form%len(retryAfters)]
-		if ra == "date" {
-			ra = c.now.Add(2 * time.Second).UTC().Format(http.TimeFormat)
-		}
-		plain(w, a.dialect.overBudget(ra))
+		plain(w, c.limit)
 	case FaultServerError:
 		plain(w, answer{status: [...]int{500, 502, 503}[c.form%3], body: []byte(`{"message":"unavailable"}`)})
 	case FaultSlow:

@@ -67,6 +67,9 @@ type Call struct {
 	Class      Class
 	HTTPStatus int   // as the provider meant to answer, before Fault
 	Fault      Fault // "" for none
+	// RetryAfter is for how long the answer asked not to be called again; 0
+	// where it did not, or in words that say nothing.
+	RetryAfter time.Duration
 	// Overlap is how many other calls of the account were in flight when this
 	// one began.
 	Overlap int

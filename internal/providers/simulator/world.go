@@ -87,6 +87,9 @@ type account struct {
 	inflight int
 	window   budget
 	url      string
+
+	refusals  int    // of the next calls
+	refuseFor string // the Retry-After of those
 }
 
 // New makes a world with no accounts.
@@ -239,6 +242,19 @@ func (w *World) SetWebhookURL(p events.Provider, name events.Account, url string
 		return fmt.Errorf("simulator: no account %s", events.LaneOf(p, name))
 	}
 	a.hookURL = url
+	return nil
+}
+
+// Refuse has an account answer its next n calls with "too many calls", and with
+// this Retry-After where the provider sends one.
+func (w *World) Refuse(p events.Provider, name events.Account, n int, retryAfter string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a := w.accounts[events.LaneOf(p, name)]
+	if a == nil {
+		return fmt.Errorf("simulator: no account %s", events.LaneOf(p, name))
+	}
+	a.refusals, a.refuseFor = n, retryAfter
 	return nil
 }
 

@@ -128,6 +128,8 @@ var scenarios = []scenario{
 	{"merchant", merchant, never},
 	{"redrive", redriven, never},
 	{"kado bodies", kadoBodies, never},
+	{"peers", peersRing, never},
+	{"peers, other dialect", peersOther, never},
 	{"exit codes", exitCodes, never},
 	{"answers lost", answersLost, never},
 	{"offsets lost", offsetsLost, never},

@@ -47,6 +47,7 @@ func WriteConfig(cfg config.Config, dir string) (string, error) {
 		move(&a.API.PrivateKey, &a.API.PrivateKeyFile)
 		move(&a.API.Password, &a.API.PasswordFile)
 		move(&a.API.AppSecret, &a.API.AppSecretFile)
+		move(&a.API.APIKey, &a.API.APIKeyFile)
 	}
 	text, err := yaml.Marshal(cfg)
 	if err != nil {

@@ -138,6 +138,7 @@ var scenarios = []scenario{
 	{"late ends", lateEnds, never},
 	{"late ends, old protocol", lateEndsOld, never},
 	{"late produces", lateProduces, never},
+	{"bad secrets", badSecrets, never},
 	{"hostile", hostile, always},
 	{"broker lost", brokerLost, platform.real},
 	{"kafka away", kafkaAway, platform.real},

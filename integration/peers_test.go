@@ -59,6 +59,7 @@ func peersIn(t *testing.T, p platform, dialect string) {
 	ingest, poller, reconciler := w.startAll()
 	w.settles()
 	w.accountsAreApart()
+	w.strangersAreKeptOut()
 	w.everyBitFlip()
 	w.webhookCommands()
 	r, err := far.Report()
@@ -83,6 +84,9 @@ func rivals(far *peers.Peers) []providers.Account {
 		a.Account = rival
 		for j := range a.Webhook.Secrets {
 			a.Webhook.Secrets[j] = providers.Secret(fmt.Sprintf("rival-webhook-secret-of-%s", a.Provider))
+		}
+		if a.Provider == "kuna" { // which nothing signs: an address is all there is
+			a.Webhook.AllowFrom = []string{"192.0.2.0/24"}
 		}
 		if a.Provider == "kado" {
 			a.Webhook.PublicKey, a.API.PublicKey = "rival-public-key", "rival-public-key"
@@ -227,10 +231,13 @@ func (w peered) accountsAreApart() {
 		}
 		d, err := w.peers.Sign(s.provider, s.delivery())
 		must(w.t, err)
-		signed := s.provider != "kanga" && s.provider != "kuna"
+		signed := s.provider != "kanga"
 		// To the first account, naming an id that the rival has too.
 		if got, _ := w.repeat(d, s.provider, "peer"); got != http.StatusOK {
 			w.t.Errorf("%s: a delivery to its own account: %d", s.provider, got)
+		}
+		if s.provider == "kuna" {
+			continue // see strangersAreKeptOut
 		}
 		// To the rival, under the first account's signature. Where nothing is
 		// signed it is a hint, and the rival's provider is asked.
@@ -243,6 +250,23 @@ func (w peered) accountsAreApart() {
 	for key, st := range table.States() {
 		if key.Account == rival && (st.Status == events.StatusCompleted || st.Terminal) {
 			w.t.Errorf("%s became %v by deliveries of another account", key, st.Status)
+		}
+	}
+}
+
+// strangersAreKeptOut: a route with a list of networks takes nobody else, whom
+// a header names or not.
+func (w peered) strangersAreKeptOut() {
+	d, err := w.peers.Sign("kuna", peers.Fields{"id": "kuna-1"})
+	must(w.t, err)
+	for _, claim := range []string{"", "192.0.2.7", "192.0.2.7, 127.0.0.1"} {
+		f := d
+		f.Headers = map[string]string{"content-type": "application/json"}
+		if claim != "" {
+			f.Headers["X-Forwarded-For"] = claim
+		}
+		if got, _ := w.repeat(f, "kuna", rival); got != http.StatusForbidden {
+			w.t.Errorf("a stranger who claims to be %q: %d, want 403", claim, got)
 		}
 	}
 }

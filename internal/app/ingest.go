@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"rampstream/internal/config"
 	"rampstream/internal/events"
 	"rampstream/internal/ingest"
 	"rampstream/internal/kafka"
@@ -87,6 +88,7 @@ func closeProducer(p *kafka.Producer) error {
 func (p Program) ingestConfig() (ingest.Config, error) {
 	out := ingest.Config{
 		Topics: p.Config.Topics.Names(), Limits: p.limits(), Accounts: p.Config.Lanes(), RawDeadLetters: p.Config.DeadLetter.RawBodies,
+		TrustedProxies: config.Networks(p.Config.Ingest.TrustedProxies),
 	}
 	var faults []error
 	err := p.capabilities(func(a providers.Account, _ providers.Provider, caps providers.Capabilities) {
@@ -94,7 +96,9 @@ func (p Program) ingestConfig() (ingest.Config, error) {
 			faults = append(faults, fmt.Errorf("account %s: webhook.url is required to verify deliveries, or set ingest.public_url", events.LaneOf(a.Provider, a.Account)))
 			return
 		}
-		out.Routes = append(out.Routes, ingest.RouteOf(a, caps))
+		route := ingest.RouteOf(a, caps)
+		route.AllowFrom = config.Networks(a.Webhook.AllowFrom)
+		out.Routes = append(out.Routes, route)
 	})
 	for _, t := range p.Config.Ingest.Tokens {
 		out.Tokens = append(out.Tokens, ingest.Token{Name: t.Name, Secret: t.Token, Accounts: t.Accounts})

@@ -25,6 +25,7 @@ func (c Config) checkAccounts(fs *faults, ps []providers.Provider, pol providers
 		fs.check(events.ValidPart(string(a.Account)), path+".account", "must be 1-128 of [A-Za-z0-9._:-]", string(a.Account))
 		fs.check(!seen[lane], path, "provider and account stand twice", string(lane))
 		seen[lane] = true
+		checkNetworks(fs, path+".webhook.allow_from", a.Webhook.AllowFrom)
 		j := slices.Index(names, string(a.Provider))
 		if j < 0 {
 			fs.check(false, path+".provider", "must be one of "+strings.Join(names, ", "), string(a.Provider))

@@ -110,8 +110,12 @@ type Ingest struct {
 	AdminListen string `koanf:"admin_listen" yaml:"admin_listen"`
 	// PublicURL is what providers call, without the route: Kado signs its
 	// path. It is never taken from a request.
-	PublicURL string  `koanf:"public_url" yaml:"public_url"`
-	Tokens    []Token `koanf:"tokens" yaml:"tokens,omitempty"`
+	PublicURL string `koanf:"public_url" yaml:"public_url"`
+	// TrustedProxies are the networks of the proxies in front of ingest, as
+	// 10.0.0.0/8: for accounts with webhook.allow_from they say whom they speak
+	// for, in X-Forwarded-For.
+	TrustedProxies []string `koanf:"trusted_proxies" yaml:"trusted_proxies,omitempty"`
+	Tokens         []Token  `koanf:"tokens" yaml:"tokens,omitempty"`
 	// ProduceDeadline bounds the wait for Kafka's acknowledgement; after it
 	// the answer is 503.
 	ProduceDeadline time.Duration `koanf:"produce_deadline" yaml:"produce_deadline"`

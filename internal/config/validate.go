@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -109,6 +110,7 @@ func (c Config) checkIngest(fs *faults, pol providers.Policy) {
 		checkURL(fs, "ingest.public_url", in.PublicURL, "must not hold credentials")
 		fs.check(pol.Demo || strings.HasPrefix(in.PublicURL, "https://"), "ingest.public_url", "must be https://", in.PublicURL)
 	}
+	checkNetworks(fs, "ingest.trusted_proxies", in.TrustedProxies)
 	between(fs, "ingest.produce_deadline", in.ProduceDeadline, 100*time.Millisecond, 15*time.Second)
 	fs.check(in.MemoryReserve <= 1<<30, "ingest.memory_reserve", "must be at most 1GiB", in.MemoryReserve)
 	fs.check(in.MaxBody >= 1<<10 && in.MaxBody <= 1<<20, "ingest.max_body", "must be 1KiB to 1MiB", in.MaxBody)
@@ -187,6 +189,26 @@ func (c Config) checkRules(fs *faults) {
 	between(fs, "rules.stuck", r.Stuck, time.Second, r.Horizon)
 	ascending(fs, "rules.confirmations_completed", r.ConfirmationsCompleted)
 	ascending(fs, "rules.confirmations_other", r.ConfirmationsOther)
+}
+
+// Networks are the networks of a list that Validate has passed.
+func Networks(list []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// checkNetworks wants networks, and not all of them: a list that holds
+// everybody is a mistake in a list that keeps somebody out.
+func checkNetworks(fs *faults, path string, list []string) {
+	for i, s := range list {
+		p, err := netip.ParsePrefix(s)
+		fs.check(err == nil && p == p.Masked() && p.Bits() > 0 && !p.Addr().Is4In6(), at(path, i), "must be a network such as 192.0.2.0/24, or 192.0.2.7/32", s)
+	}
 }
 
 func ascending(fs *faults, path string, ds []time.Duration) {

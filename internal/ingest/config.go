@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +56,8 @@ type Route struct {
 	Media Media
 	// PathToken admits a last path element, which the parser compares.
 	PathToken bool
+	// AllowFrom are the networks whose deliveries are taken; nil takes all.
+	AllowFrom []netip.Prefix
 }
 
 // Token is one bearer token of the intents routes.
@@ -74,6 +77,9 @@ type Config struct {
 	// Accounts are all configured accounts: an intent may be about one that
 	// has no webhook route.
 	Accounts []events.Lane
+	// TrustedProxies are the networks of our own proxies: what one of them says
+	// about whom it speaks for is believed, where a route has an AllowFrom.
+	TrustedProxies []netip.Prefix
 	// RawDeadLetters keeps the body of an unusable delivery instead of its digest.
 	RawDeadLetters bool
 }

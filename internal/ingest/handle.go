@@ -17,6 +17,7 @@ import (
 type Request struct {
 	Method string
 	Target string // the request target as it stood on the wire
+	Remote string // "host:port" of the other end of the connection
 	Header http.Header
 	// ContentLength is the declared length, -1 for a chunked body.
 	ContentLength int64
@@ -70,6 +71,11 @@ func (s *Server) webhook(ctx context.Context, req Request, path, query string) (
 		return refuse(http.StatusNotFound, reasonPath)
 	}
 	defer func() { resp.Provider = route.Provider }()
+	if !route.admits(req.Remote, req.Header, s.cfg.TrustedProxies) {
+		resp = refuse(http.StatusForbidden, reasonAddress)
+		resp.Close = true // its body stays unread
+		return resp
+	}
 	if ok, allow := route.allows(req.Method); !ok {
 		return refuse(http.StatusMethodNotAllowed, reasonMethod).with("Allow", allow)
 	}

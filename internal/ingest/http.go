@@ -9,7 +9,7 @@ import (
 // ServeHTTP is Handle behind net/http. No mux stands before it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	resp := s.Handle(r.Context(), Request{
-		Method: r.Method, Target: r.RequestURI, Header: r.Header,
+		Method: r.Method, Target: r.RequestURI, Remote: r.RemoteAddr, Header: r.Header,
 		ContentLength: r.ContentLength, Body: r.Body,
 	})
 	if r.Context().Err() != nil {

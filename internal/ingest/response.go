@@ -25,6 +25,7 @@ const (
 	reasonPath       Reason = "path"
 	reasonMethod     Reason = "method"
 	reasonQuery      Reason = "query"
+	reasonAddress    Reason = "address"
 	reasonToken      Reason = "token"
 	reasonForbidden  Reason = "account_not_allowed"
 	reasonTooLarge   Reason = "too_large"

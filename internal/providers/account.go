@@ -67,6 +67,10 @@ type Webhook struct {
 	Algorithm string `koanf:"algorithm" yaml:"algorithm,omitempty"`
 	Encoding  string `koanf:"encoding" yaml:"encoding,omitempty"`
 	Prefix    string `koanf:"prefix" yaml:"prefix,omitempty"`
+	// AllowFrom are the networks that deliveries may come from, as 192.0.2.0/24;
+	// none takes all. Every provider may have it. It is a second factor: an
+	// address is no signature.
+	AllowFrom []string `koanf:"allow_from" yaml:"allow_from,omitempty"`
 	// PathToken is the last element of an unsigned callback's route; "" for none.
 	PathToken Secret `koanf:"path_token" yaml:"path_token,omitempty"`
 	// Fields renames members of the body where the document lost the names.

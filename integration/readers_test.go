@@ -48,6 +48,7 @@ func readers(t *testing.T, p platform) {
 		t.Log(line)
 	}
 	python(t, w, run)
+	folded(t, w, run)
 }
 
 // readOther reads a partition from its start to its present end with

@@ -92,36 +92,36 @@ func (x *proxied) hits(what string, got, want int) {
 	x.t.Logf("%s %d times", what, got)
 }
 
-// answersLost: the answer to every fourth request to end a transaction is lost
+// answersLost: the answer to every second request to end a transaction is lost
 // after the broker ended it.
 func answersLost(t *testing.T, p platform) {
 	x := throughProxy(t, p, false)
-	end := &proxy.Rule{Key: kmsg.EndTxn, Client: reconcilerClient, Drop: true, Chance: 0.25, Dice: x.dice}
+	end := &proxy.Rule{Key: kmsg.EndTxn, Client: reconcilerClient, Drop: true, Chance: 0.5, Dice: x.dice}
 	x.proxy.Add(end)
 	x.end(false)
-	x.hits("an answer to EndTxn was lost", end.Hits(), 20)
+	x.hits("an answer to EndTxn was lost", end.Hits(), 5)
 }
 
 // offsetsLost: of the requests that put the offsets into a transaction some are
 // lost, and so are some answers.
 func offsetsLost(t *testing.T, p platform) {
 	x := throughProxy(t, p, false)
-	lost := &proxy.Rule{Key: kmsg.TxnOffsetCommit, Client: reconcilerClient, Lose: true, Chance: 0.15, Dice: x.dice}
-	dropped := &proxy.Rule{Key: kmsg.TxnOffsetCommit, Client: reconcilerClient, Drop: true, Chance: 0.15, Dice: x.dice}
+	lost := &proxy.Rule{Key: kmsg.TxnOffsetCommit, Client: reconcilerClient, Lose: true, Chance: 0.3, Dice: x.dice}
+	dropped := &proxy.Rule{Key: kmsg.TxnOffsetCommit, Client: reconcilerClient, Drop: true, Chance: 0.3, Dice: x.dice}
 	x.proxy.Add(lost, dropped)
 	x.end(false)
-	x.hits("a TxnOffsetCommit was lost", lost.Hits(), 10)
-	x.hits("an answer to TxnOffsetCommit was lost", dropped.Hits(), 10)
+	x.hits("a TxnOffsetCommit was lost", lost.Hits(), 3)
+	x.hits("an answer to TxnOffsetCommit was lost", dropped.Hits(), 3)
 }
 
-// coordinatorStorm: coordinators answer every fourth request with an error that
+// coordinatorStorm: coordinators answer two of five requests with an error that
 // may be tried again.
 func coordinatorStorm(t *testing.T, p platform) {
 	x := throughProxy(t, p, false)
 	codes := []int16{kerr.ConcurrentTransactions.Code, kerr.CoordinatorLoadInProgress.Code, kerr.NotCoordinator.Code, kerr.CoordinatorNotAvailable.Code}
 	pick := func() int16 { return codes[int(x.dice()*float64(len(codes)))] }
 	rule := func(key kmsg.Key, answer func(kmsg.Request) kmsg.Response) *proxy.Rule {
-		return &proxy.Rule{Key: key, Client: reconcilerClient, Answer: answer, Chance: 0.25, Dice: x.dice}
+		return &proxy.Rule{Key: key, Client: reconcilerClient, Answer: answer, Chance: 0.4, Dice: x.dice}
 	}
 	end := rule(kmsg.EndTxn, func(req kmsg.Request) kmsg.Response {
 		resp, _ := req.ResponseKind().(*kmsg.EndTxnResponse)
@@ -146,8 +146,8 @@ func coordinatorStorm(t *testing.T, p platform) {
 	})
 	x.proxy.Add(end, offsets)
 	x.end(false)
-	x.hits("EndTxn was answered with a retriable error", end.Hits(), 20)
-	x.hits("TxnOffsetCommit was answered with a retriable error", offsets.Hits(), 20)
+	x.hits("EndTxn was answered with a retriable error", end.Hits(), 5)
+	x.hits("TxnOffsetCommit was answered with a retriable error", offsets.Hits(), 5)
 }
 
 // badNetwork: every connection lives for a second, everything lags, and now and

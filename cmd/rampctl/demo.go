@@ -134,6 +134,9 @@ func (d *running) prepare(ctx context.Context) (public net.Listener, err error) 
 		return nil, err
 	}
 	d.cfg = d.sim.Config(d.cluster.Brokers(), d.cluster.RegistryURL())
+	if d.cfg.Poller.AdminListen, err = freeAddress(); err != nil { // for rampctl poller
+		return nil, err
+	}
 	if err := d.cfg.Validate(config.ForAll, known(), providers.Policy{Demo: true}); err != nil {
 		return nil, err
 	}
@@ -167,11 +170,22 @@ func (d *running) prepare(ctx context.Context) (public net.Listener, err error) 
 	return public, nil
 }
 
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
 func (d *running) announce() {
-	fmt.Fprintf(d.c.errw, "kafka      %s\nregistry   %s\ningest     %s\n", strings.Join(d.cluster.Brokers(), ","), d.cluster.RegistryURL(), d.ingest)
+	fmt.Fprintf(d.c.errw, "kafka      %s\nregistry   %s\ningest     %s\npoller     http://%s (/metrics, /lanes)\n",
+		strings.Join(d.cluster.Brokers(), ","), d.cluster.RegistryURL(), d.ingest, d.cfg.Poller.AdminListen)
 	fmt.Fprintf(d.c.errw, "any Kafka client can read the topics, with isolation.level=read_committed; from another shell:\n")
-	fmt.Fprintf(d.c.errw, "  RAMP_KAFKA_BROKERS=%s RAMP_REGISTRY_URL=%s RAMP_TOPICS_PARTITIONS=%d go run ./cmd/rampctl orders ls\n\n",
+	fmt.Fprintf(d.c.errw, "  RAMP_KAFKA_BROKERS=%s RAMP_REGISTRY_URL=%s RAMP_TOPICS_PARTITIONS=%d go run ./cmd/rampctl orders ls\n",
 		strings.Join(d.cluster.Brokers(), ","), d.cluster.RegistryURL(), d.cfg.Topics.Partitions)
+	fmt.Fprintf(d.c.errw, "  go run ./cmd/rampctl poller --admin http://%s\n\n", d.cfg.Poller.AdminListen)
 }
 
 // start runs the three programs, as their mains do.

@@ -97,6 +97,9 @@ func (c *cli) lanes(ctx context.Context, urls []string) (out []laneLine, failed 
 			failed = errors.Join(failed, fmt.Errorf("poller at %s: %w", u, err))
 			continue
 		}
+		if len(got) == 0 && !c.json() {
+			fmt.Fprintf(c.errw, "poller at %s owns no lane: it stands by, or no account is in its partitions\n", u)
+		}
 		for _, l := range got {
 			out = append(out, laneLine{u, l})
 		}
@@ -126,6 +129,9 @@ func askLanes(ctx context.Context, client *http.Client, base string) (out []poll
 
 // laneTable prints the table and below it what can be said of freshness.
 func (c *cli) laneTable(lanes []laneLine, several bool, now time.Time) error {
+	if len(lanes) == 0 {
+		return nil // who did not answer is an error of its own
+	}
 	w := tabwriter.NewWriter(c.out, 2, 4, 2, ' ', 0)
 	fmt.Fprint(w, "LANE\tDUE\tIN FLIGHT\tOVERDUE\tHELD\tBUDGET/S\tHINTS/S\tBREAKER\tRETRY-AFTER\tNONCE RESERVED\tOLDEST DUE\tNOTE")
 	if several {

@@ -25,6 +25,14 @@ func lanesServer(t *testing.T, lanes ...poller.LaneSnapshot) string {
 	return srv.URL
 }
 
+// A table without a line would hide that nobody answered.
+func TestPoller_nobodyAnswers(t *testing.T) {
+	out, err := rampctl(t, "poller", "--admin", "127.0.0.1:1")
+	if err == nil || out != "" {
+		t.Errorf("rampctl poller = %q, %v; want an error and nothing else", out, err)
+	}
+}
+
 func rampctl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out, errw bytes.Buffer

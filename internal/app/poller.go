@@ -56,7 +56,7 @@ func (p Program) Poller(ctx context.Context) (err error) {
 	admin.Checks.Add("kafka", producer.Healthy)
 	admin.Handle("GET /lanes", lanesHandler(loop))
 	group, err := kafka.OpenGroup(ctx, p.kafka("rampstream-poller-group"), kafka.GroupOptions{
-		Group: c.Group, InstanceID: c.InstanceID, Topics: []string{topics.CheckSchedule}, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
+		Group: c.Group, InstanceID: c.InstanceID, Topics: []string{topics.CheckSchedule}, Tables: []string{topics.LaneState}, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
 		RebalanceTimeout: c.CallTimeout + 45*time.Second, // a revocation waits for the call in flight
 	}, loop)
 	if err != nil {

@@ -66,10 +66,11 @@ func (p Program) Reconciler(ctx context.Context) error {
 
 func (p Program) openSession(ctx context.Context, table stream.Table) (reconciler.Session, error) {
 	c, t := p.Config.Reconciler, p.Config.Topics.Names()
+	tables := []string{t.OrderState, t.CustomerState, t.ReconcilerPosition}
 	outputs := []string{t.OrderState, t.CustomerState, t.Transition, t.Discrepancy, t.CheckSchedule, t.ReconcilerPosition, t.DeadLetter}
 	if c.Guarantee == config.AtLeastOnce {
 		s, err := kafka.OpenPlainGroup(ctx, p.kafka("rampstream-reconciler"), kafka.PlainOptions{
-			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs, CoPartitioned: t.CoPartitioned(),
+			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs, Tables: tables, CoPartitioned: t.CoPartitioned(),
 			SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
 			Last: [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
 		}, table)
@@ -79,7 +80,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 		return s, nil
 	}
 	s, err := kafka.OpenTxnGroup(ctx, p.kafka("rampstream-reconciler"), kafka.TxnOptions{
-		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs, CoPartitioned: t.CoPartitioned(),
+		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs, Tables: tables, CoPartitioned: t.CoPartitioned(),
 		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
 	}, table)
 	if err != nil {

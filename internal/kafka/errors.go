@@ -44,6 +44,10 @@ func Classify(err error) error {
 			return err
 		}
 	}
+	var ke *kerr.Error
+	if errors.As(err, &ke) && unauthorized[ke] {
+		return refusedRight(err)
+	}
 	if c := classOf(err); c != nil {
 		return fmt.Errorf("%w: %w", c, err)
 	}

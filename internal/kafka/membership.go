@@ -15,6 +15,7 @@ type membership struct {
 	Group          string
 	InstanceID     string
 	Topics         []string
+	Tables         []string // read while restoring; a missing right shows at the open
 	Committed      bool
 	SessionTimeout time.Duration
 	Heartbeat      time.Duration

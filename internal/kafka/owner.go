@@ -16,6 +16,9 @@ type GroupOptions struct {
 	Group      string
 	InstanceID string // static member when not empty
 	Topics     []string
+	// Tables are what the table's Restore reads: a right to them that is missing
+	// refuses the opening, not the first record that is there.
+	Tables []string
 	// Committed hides aborted records and waits for open transactions.
 	Committed bool
 	// SessionTimeout (45s), HeartbeatInterval (3s), RebalanceTimeout (60s).
@@ -35,7 +38,7 @@ type Group struct {
 // cancelling it ends a restore that is running.
 func OpenGroup(ctx context.Context, cfg Config, opts GroupOptions, table stream.Table) (*Group, error) {
 	s, err := newSession(ctx, cfg, membership{
-		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Topics, Committed: opts.Committed,
+		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Topics, Tables: opts.Tables, Committed: opts.Committed,
 		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
 		LeaveOnClose: opts.LeaveOnClose,
 	}, table)

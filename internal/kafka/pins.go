@@ -86,9 +86,9 @@ func pinTopics(ctx context.Context, cl *kgo.Client, p *pins, topics []string) er
 	if len(topics) == 0 {
 		return nil
 	}
-	md, err := kadm.NewClient(cl).Metadata(ctx, topics...)
+	md, err := metadata(ctx, kadm.NewClient(cl), topics)
 	if err != nil {
-		return wrap("look up topics", err)
+		return err
 	}
 	for _, name := range topics {
 		t, ok := md.Topics[name]

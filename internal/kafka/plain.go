@@ -16,6 +16,9 @@ type PlainOptions struct {
 	InstanceID string
 	Inputs     []string
 	Outputs    []string
+	// Tables are what the table's Restore reads: a right to them that is missing
+	// refuses the opening, not the first record that is there.
+	Tables []string
 	// CoPartitioned are as in TxnOptions.
 	CoPartitioned []string
 	// Last are the topics that are written after all others, one stage after
@@ -48,7 +51,7 @@ func OpenPlainGroup(ctx context.Context, cfg Config, opts PlainOptions, table st
 		opts.CommitTimeout = 30 * time.Second
 	}
 	s, err := newSession(ctx, cfg, membership{
-		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Committed: true,
+		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Tables: opts.Tables, Committed: true,
 		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
 		LeaveOnClose: opts.LeaveOnClose,
 	}, table)

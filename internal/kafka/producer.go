@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/stream"
 )
@@ -82,6 +83,9 @@ func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Produ
 	err = pinTopics(ctx, cl, p.pins, slices.Concat(opts.Topics, opts.CoPartitioned))
 	if err == nil {
 		err = coPartitioned(p.pins, opts.CoPartitioned)
+	}
+	if err == nil {
+		err = mayUse(ctx, cl, kmsg.ACLOperationWrite, opts.Topics)
 	}
 	if err != nil {
 		cl.Close()

@@ -81,7 +81,13 @@ func (s *session) prepare(ctx context.Context, outputs, equal []string) error {
 	if err := pinTopics(ctx, s.log.cl, s.pins, slices.Concat(equal, outputs)); err != nil {
 		return err
 	}
-	return coPartitioned(s.pins, equal)
+	if err := coPartitioned(s.pins, equal); err != nil {
+		return err
+	}
+	if err := mayUse(ctx, s.log.cl, kmsg.ACLOperationRead, slices.Concat(s.Topics, s.Tables)); err != nil {
+		return err
+	}
+	return mayUse(ctx, s.log.cl, kmsg.ACLOperationWrite, outputs)
 }
 
 // adjust runs after the stable offset fetch of a new assignment, in the

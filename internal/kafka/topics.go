@@ -77,9 +77,9 @@ func planTopics(ctx context.Context, adm *kadm.Client, specs []TopicSpec) ([]Cha
 	for i, s := range specs {
 		names[i] = s.Name
 	}
-	md, err := adm.Metadata(ctx, names...)
+	md, err := metadata(ctx, adm, names)
 	if err != nil {
-		return nil, wrap("look up topics", err)
+		return nil, err
 	}
 	var there []string
 	for _, n := range names {
@@ -288,9 +288,9 @@ func CheckTopics(ctx context.Context, cfg Config, specs []TopicSpec) ([]string, 
 // where they are not. A difference, or a topic that is missing, is ErrRefused.
 func CheckPartitions(ctx context.Context, cfg Config, topics []string, want int32) error {
 	return withAdmin(cfg, func(adm *kadm.Client) error {
-		md, err := adm.Metadata(ctx, topics...)
+		md, err := metadata(ctx, adm, topics)
 		if err != nil {
-			return wrap("look up topics", err)
+			return err
 		}
 		for _, name := range topics {
 			t, ok := md.Topics[name]

@@ -26,6 +26,9 @@ type TxnOptions struct {
 	Inputs []string
 	// Outputs are pinned at the open; one that is missing refuses it.
 	Outputs []string
+	// Tables are what the table's Restore reads: a right to them that is missing
+	// refuses the opening, not the first record that is there.
+	Tables []string
 	// CoPartitioned are further topics whose partition counts must equal those
 	// of Inputs.
 	CoPartitioned []string
@@ -79,7 +82,7 @@ func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream
 		return nil, err
 	}
 	s, err := newSession(ctx, cfg, membership{
-		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Committed: true,
+		Group: opts.Group, InstanceID: opts.InstanceID, Topics: opts.Inputs, Tables: opts.Tables, Committed: true,
 		SessionTimeout: opts.SessionTimeout, Heartbeat: opts.HeartbeatInterval, Rebalance: opts.RebalanceTimeout,
 		LeaveOnClose: opts.LeaveOnClose,
 	}, table)

@@ -127,6 +127,8 @@ var scenarios = []scenario{
 	{"readers", readers, never},
 	{"merchant", merchant, never},
 	{"redrive", redriven, never},
+	{"secured", secured, never},
+	{"members", members, never},
 	{"kado bodies", kadoBodies, never},
 	{"peers", peersRing, never},
 	{"peers, other dialect", peersOther, never},

@@ -26,10 +26,7 @@ type nodes struct {
 // the script controls. Whatever happens, the nodes run again at the end.
 func controlled(t *testing.T) *nodes {
 	t.Helper()
-	n := &nodes{t: t, script: os.Getenv("KAFKA_CONTROL"), harmed: map[string]string{}}
-	if n.script == "" {
-		n.script = filepath.Join("..", "scripts", "kafka")
-	}
+	n := &nodes{t: t, script: script(), harmed: map[string]string{}}
 	status, err := n.do("status")
 	first, _, _ := strings.Cut(*realBrokers, ",")
 	_, port, _ := net.SplitHostPort(first)
@@ -44,6 +41,14 @@ func controlled(t *testing.T) *nodes {
 		}
 	})
 	return n
+}
+
+// script is what controls the cluster.
+func script() string {
+	if s := os.Getenv("KAFKA_CONTROL"); s != "" {
+		return s
+	}
+	return filepath.Join("..", "scripts", "kafka")
 }
 
 func (n *nodes) do(args ...string) (string, error) {

@@ -37,7 +37,8 @@ type world struct {
 	t      *testing.T
 	p      platform
 	dir    string
-	file   string // the configuration
+	file   string            // the configuration
+	files  map[string]string // of single programs, where they differ
 	cfg    config.Config
 	sim    *demo.Sim
 	ingest string // base URL
@@ -160,7 +161,11 @@ type process struct {
 // start runs a program on the world's configuration.
 func (w *world) start(name, instance string) *process {
 	w.t.Helper()
-	return w.startOn(name, instance, w.file)
+	file := w.file
+	if f := w.files[name]; f != "" {
+		file = f
+	}
+	return w.startOn(name, instance, file)
 }
 
 // startOn runs a program on another configuration.

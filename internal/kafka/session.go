@@ -336,6 +336,7 @@ func (s *session) pollError(ctx context.Context, fetches kgo.Fetches) error {
 		}
 		err := wrap(op, fe.Err)
 		if errors.Is(err, stream.ErrLoss) || errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrRefused) {
+			err = s.named(err)
 			s.fail(err)
 		}
 		errs = append(errs, err)

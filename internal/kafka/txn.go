@@ -249,7 +249,7 @@ func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
 
 // die makes err the end of the session.
 func (g *TxnGroup) die(op string, err error) error {
-	err = wrap(op, err)
+	err = g.named(wrap(op, err))
 	g.fail(err)
 	return err
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,8 +238,18 @@ func TestTxnGroup_secondProcessFencesTheFirst(t *testing.T) {
 	first := openTxn(t, cfg, o, newTable(t))
 	rs := pollN(t, first.Poll, 1)
 	second := openTxn(t, cfg, o, newTable(t))
-	if ok, err := first.Commit(context15(t), copies(rs)); ok || !errors.Is(err, stream.ErrFenced) {
+	ok, err := first.Commit(context15(t), copies(rs))
+	if ok || !errors.Is(err, stream.ErrFenced) {
 		t.Errorf("Commit of the older process = %v, %v; want ErrFenced", ok, err)
+	}
+	host, herr := os.Hostname()
+	if herr != nil {
+		t.Fatal(herr)
+	}
+	for _, word := range []string{"instance 0 of group g", host, fmt.Sprintf("pid %d", os.Getpid()), "the id is held by member", "client rampstream at"} {
+		if !strings.Contains(fmt.Sprint(err), word) {
+			t.Errorf("the error of the older process does not name %q: %v", word, err)
+		}
 	}
 	again := pollN(t, second.Poll, 1)
 	if ok, err := second.Commit(context15(t), copies(again)); !ok || err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"github.com/prometheus/client_golang/prometheus"
 	"maps"
 	"math/rand/v2"
 	"strings"
@@ -238,8 +239,21 @@ func TestLoop_tooManyLostSessions(t *testing.T) {
 				return nil, fmt.Errorf("open: %w", tc.end)
 			},
 		}
+		reg := prometheus.NewRegistry()
+		metrics, err := reconciler.NewMetrics(reg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		metrics.Watch(l)
 		if err := l.Run(t.Context()); !errors.Is(err, tc.end) || opened != tc.open {
 			t.Errorf("Run = %v after %d sessions; want %v after %d", err, opened, tc.end, tc.open)
+		}
+		want := 0.0
+		if tc.end == stream.ErrFenced { //nolint:errorlint // the sentinel itself is the case
+			want = 5
+		}
+		if n := gathered(t, reg, "ramp_reconciler_fenced_total"); n != want {
+			t.Errorf("after %v ramp_reconciler_fenced_total is %v, want %v", tc.end, n, want)
 		}
 	}
 	w, opened, now := newWorld(t), 0, time.Unix(0, 0)
@@ -254,6 +268,22 @@ func TestLoop_tooManyLostSessions(t *testing.T) {
 	if err := l.Run(ctx); err != nil || opened != 20 {
 		t.Errorf("Run with a loss every three minutes = %v after %d; want it to go on", err, opened)
 	}
+}
+
+// gathered is the value of a counter without labels.
+func gathered(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // R19: without transactions a crash may leave side outputs without the state,

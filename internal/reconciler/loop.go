@@ -61,6 +61,7 @@ type Loop struct {
 	prog             *progress
 	states, outdated atomic.Int64
 	live, held       atomic.Int64
+	lost, fenced     atomic.Int64 // sessions, ever
 }
 
 // Log events.
@@ -187,6 +188,10 @@ func (l *Loop) Run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, stream.ErrLoss), errors.Is(err, stream.ErrRefused):
 			return err
+		}
+		l.lost.Add(1)
+		if errors.Is(err, stream.ErrFenced) {
+			l.fenced.Add(1)
 		}
 		now := l.Now()
 		l.reset = slices.DeleteFunc(append(l.reset, now), func(t time.Time) bool { return now.Sub(t) > resetWindow })

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,6 +53,11 @@ func (m *Metrics) Watch(l *Loop) {
 	m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "ramp_reconciler_restored_records_total", Help: "Records of the state topics that restores read.",
 	}, func() float64 { return float64(l.progress().restoredEver.Load()) }))
+	counter := func(name, help string, n *atomic.Int64) {
+		m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "ramp_reconciler_" + name, Help: help}, func() float64 { return float64(n.Load()) }))
+	}
+	counter("sessions_lost_total", "Sessions that died and were opened again, for any reason.", &l.lost)
+	counter("fenced_total", "Sessions that died because the brokers gave what they had to somebody else: a second process with the same ids, or one that came back too late.", &l.fenced)
 	gauge("outdated_states", "States not yet viewed by the current rules.", func() float64 { _, n := l.Snapshot(); return float64(n) })
 }
 

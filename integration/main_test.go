@@ -133,6 +133,7 @@ var scenarios = []scenario{
 	{"peers", peersRing, never},
 	{"peers, other dialect", peersOther, never},
 	{"exit codes", exitCodes, never},
+	{"twins", twins, never},
 	{"answers lost", answersLost, never},
 	{"offsets lost", offsetsLost, never},
 	{"coordinator storm", coordinatorStorm, never},

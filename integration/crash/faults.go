@@ -185,10 +185,24 @@ func (r *rig) pauseOne(ctx context.Context, s step) (string, error) {
 	}
 	start := time.Now()
 	pause(ctx, r.o.sessionTO+s.Hold)
+	said := len(p.Log.String())
 	if err := p.Resume(); err != nil {
 		return "", fmt.Errorf("%w: %w", errVoid, err)
 	}
-	return fmt.Sprintf("%s was stopped for %v and resumed", p, time.Since(start).Round(time.Millisecond)), nil
+	proof := fmt.Sprintf("%s was stopped for %v and resumed", p, time.Since(start).Round(time.Millisecond))
+	if s.Kind != pauseReconciler {
+		return proof, nil
+	}
+	// It lost what it had only if it is told so, whatever it was about to commit.
+	for range 300 {
+		for _, word := range []string{"partitions revoked", "transaction aborted", "session lost"} {
+			if strings.Contains(p.Log.String()[said:], word) {
+				return proof + "; then it said: " + word, nil
+			}
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+	return "", fmt.Errorf("%w: %s was never told that its partitions were gone", errVoid, p)
 }
 
 // joinAndLeave lets a third member join, do its part, and leave for good.

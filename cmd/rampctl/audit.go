@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,23 @@ type auditor struct {
 	local *codec.Codec           // encodes for comparison: ids are made up
 	aside map[string]asideRecord // by coordinates of the input record
 	sum   auditSummary
+	told  time.Time // when progress was last told
+}
+
+// tellEvery is how often a long partition tells how far it is.
+const tellEvery = 5 * time.Second
+
+// progress says how far a partition is, now and then.
+func (a *auditor) progress(n int32, topic string, done, end int64) {
+	now := time.Now()
+	if a.told.IsZero() {
+		a.told = now
+	}
+	if now.Sub(a.told) < tellEvery {
+		return
+	}
+	a.told = now
+	fmt.Fprintf(a.c.errw, "partition %d of %d: %s at offset %d of %d, %d records so far\n", n+1, a.r.Partitions, topic, done, end, a.sum.Records)
 }
 
 type auditSummary struct {
@@ -271,7 +289,10 @@ func (a *auditor) each(ctx context.Context, topic string, n int32, to int64, fn 
 	if rng.Start >= to {
 		return nil
 	}
-	return a.r.Log.Read(ctx, topic, n, rng.Start, to, true, fn)
+	return a.r.Log.Read(ctx, topic, n, rng.Start, to, true, func(rec stream.Record) error {
+		a.progress(n, topic, rec.Offset, to)
+		return fn(rec)
+	})
 }
 
 func (a *auditor) subject(s *snapshot, key []byte) *subject {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -16,13 +18,17 @@ import (
 func (c *cli) discrepancies() *cobra.Command {
 	cmd := &cobra.Command{Use: "discrepancies", Short: "Look at what does not fit together"}
 	var open bool
-	var since time.Duration
+	var since string
 	var typ string
 	ls := &cobra.Command{Use: "ls", Short: "List discrepancies, by money at stake", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			typ = strings.ToUpper(typ)
 			if typ != "" && !slices.Contains(events.DiscrepancyTypes(), events.DiscrepancyType(typ)) {
 				return fmt.Errorf("%w: --type %q is none of %v", errUsage, typ, events.DiscrepancyTypes())
+			}
+			after, err := sinceWhen(since, time.Now())
+			if err != nil {
+				return err
 			}
 			r, err := c.open(cmd.Context())
 			if err != nil {
@@ -33,21 +39,92 @@ func (c *cli) discrepancies() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			after := events.Millis(0)
-			if since > 0 {
-				after = events.At(time.Now().Add(-since))
-			}
 			all = slices.DeleteFunc(all, func(d events.Discrepancy) bool {
 				return (open && d.ResolvedAt != 0) || d.OpenedAt < after || (typ != "" && string(d.Type) != typ)
 			})
 			byStake(all)
-			return c.printDiscrepancies(all)
+			if err := c.printDiscrepancies(all); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.errw, stakes(all))
+			return nil
 		}}
 	ls.Flags().BoolVar(&open, "open", false, "only those that are not resolved")
-	ls.Flags().DurationVar(&since, "since", 0, "only those opened in this time, e.g. 24h")
+	ls.Flags().StringVar(&since, "since", "", "only those opened in this time (24h, 7d) or since this instant (2026-01-31T22:00:00Z)")
 	ls.Flags().StringVar(&typ, "type", "", "only this type")
 	cmd.AddCommand(ls)
 	return cmd
+}
+
+// sinceWhen reads a time before now, or an instant; "" is always.
+func sinceWhen(text string, now time.Time) (events.Millis, error) {
+	if text == "" {
+		return 0, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return events.At(at), nil
+	}
+	days, isDays := strings.CutSuffix(text, "d")
+	if n, err := strconv.ParseUint(days, 10, 16); isDays && err == nil {
+		return events.At(now.AddDate(0, 0, -int(n))), nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%w: --since takes a duration (24h, 7d) or an instant in RFC 3339 (got %q)", errUsage, text)
+	}
+	return events.At(now.Add(-d)), nil
+}
+
+// stakes sums what is open by currency. One order may stand in several lines:
+// its money counts once, as the largest of them.
+func stakes(all []events.Discrepancy) string {
+	type stake struct {
+		key      events.Key
+		currency string
+	}
+	most := map[stake]*apd.Decimal{}
+	open := 0
+	for _, d := range all {
+		if d.ResolvedAt != 0 {
+			continue
+		}
+		open++
+		x, _, err := apd.NewFromString(string(d.AtStake))
+		if s := (stake{d.Key, d.AtStakeCurrency}); err == nil && d.AtStake != "" && (most[s] == nil || most[s].Cmp(x) < 0) {
+			most[s] = x
+		}
+	}
+	sums := map[string]*apd.Decimal{}
+	for s, x := range most {
+		if sums[s.currency] == nil {
+			sums[s.currency] = new(apd.Decimal)
+		}
+		_, _ = apd.BaseContext.WithPrecision(200).Add(sums[s.currency], sums[s.currency], x)
+	}
+	out := fmt.Sprintf("%d open, %d resolved", open, len(all)-open)
+	for i, currency := range slices.Sorted(maps.Keys(sums)) {
+		out += []string{"; at stake ", ", "}[min(i, 1)] + sums[currency].Text('f') + " " + currency
+	}
+	return out
+}
+
+// discrepancyLine is a discrepancy as rampctl prints it with -o json.
+type discrepancyLine struct {
+	Key        string   `json:"key"`
+	Type       string   `json:"type"`
+	Severity   string   `json:"severity"`
+	OpenedAt   string   `json:"opened_at"`
+	ResolvedAt string   `json:"resolved_at,omitempty"`
+	Expected   string   `json:"expected,omitempty"`
+	Seen       string   `json:"seen,omitempty"`
+	AtStake    string   `json:"at_stake,omitempty"`
+	Currency   string   `json:"at_stake_currency,omitempty"`
+	Evidence   []string `json:"evidence,omitempty"`
+}
+
+func discrepancyJSON(d events.Discrepancy) discrepancyLine {
+	return discrepancyLine{d.Key.String(), string(d.Type), d.Severity, clock(d.OpenedAt), clock(d.ResolvedAt), d.Expected, d.Seen,
+		string(d.AtStake), d.AtStakeCurrency, d.Evidence}
 }
 
 // byStake sorts by currency and amount at stake, the largest first; those
@@ -77,20 +154,7 @@ func byStake(all []events.Discrepancy) {
 func (c *cli) printDiscrepancies(all []events.Discrepancy) error {
 	if c.json() {
 		for _, d := range all {
-			err := c.line(struct {
-				Key        string   `json:"key"`
-				Type       string   `json:"type"`
-				Severity   string   `json:"severity"`
-				OpenedAt   string   `json:"opened_at"`
-				ResolvedAt string   `json:"resolved_at,omitempty"`
-				Expected   string   `json:"expected,omitempty"`
-				Seen       string   `json:"seen,omitempty"`
-				AtStake    string   `json:"at_stake,omitempty"`
-				Currency   string   `json:"at_stake_currency,omitempty"`
-				Evidence   []string `json:"evidence,omitempty"`
-			}{d.Key.String(), string(d.Type), d.Severity, clock(d.OpenedAt), clock(d.ResolvedAt), d.Expected, d.Seen,
-				string(d.AtStake), d.AtStakeCurrency, d.Evidence})
-			if err != nil {
+			if err := c.line(discrepancyJSON(d)); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -85,7 +86,7 @@ func (c *cli) printRemains(ctx context.Context, r reading, key events.Key, all [
 			gone = "not before " + line.NotBefore + " (" + line.Because + ")"
 		}
 		if m.Stub {
-			gone += " the stub stands"
+			gone = strings.TrimSpace(gone + " " + map[bool]string{false: "the stub stands", true: "the FORGET stands"}[m.Topic == r.Topics.Intent])
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", m.Topic, m.Records, dash(clock(m.Newest)), dash(gone))
 	}

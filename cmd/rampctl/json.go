@@ -53,12 +53,17 @@ type stateLine struct {
 	RulesVersion  string            `json:"rules_version"`
 	Explanation   string            `json:"explanation,omitempty"`
 	Evidence      []evidenceLine    `json:"evidence,omitempty"`
+	Disagreed     []discrepancyLine `json:"disagreed,omitempty"`
+	WouldChange   []string          `json:"would_change,omitempty"`
+	Note          string            `json:"note,omitempty"`
 }
 
 type evidenceLine struct {
 	Source   string            `json:"source"`
 	Word     string            `json:"word,omitempty"`
+	Means    string            `json:"means,omitempty"`
 	Decides  bool              `json:"decides,omitempty"`
+	Against  bool              `json:"disagrees,omitempty"`
 	FirstAt  string            `json:"first_at"`
 	First    string            `json:"first_coordinates"`
 	FirstID  string            `json:"first_event_id"`
@@ -78,18 +83,4 @@ func stateJSON(st events.State) stateLine {
 		LastSeen: clock(st.LastSeenAt), StaleSince: clock(st.StaleSince), Open: st.Open,
 		Facts: factMap(st.Facts), Expected: factMap(st.Expected), RulesVersion: st.RulesVersion,
 	}
-}
-
-func whyJSON(st events.State) stateLine {
-	out := stateJSON(st)
-	out.Explanation = ruleText[st.DecidedBy]
-	for _, e := range st.Evidence {
-		out.Evidence = append(out.Evidence, evidenceLine{
-			Source: e.Kind.String(), Word: e.Word, Decides: decides(st, e),
-			FirstAt: clock(e.First.At), First: e.First.Coordinates(), FirstID: string(e.First.EventID),
-			LastAt: clock(e.Last.At), Last: e.Last.Coordinates(), LastID: string(e.Last.EventID),
-			Revision: e.Revision, Operator: e.Operator, Reason: e.Reason, Facts: factMap(e.Facts),
-		})
-	}
-	return out
 }

@@ -33,8 +33,8 @@ func (c *cli) orders() *cobra.Command {
 	ls.Flags().BoolVar(&open, "open", false, "only those that are not settled")
 	get := &cobra.Command{Use: "get KEY", Short: "Show one state: provider/account/order or provider/account/customer/id", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error { return c.one(cmd.Context(), a[0], c.showState) }}
-	explain := &cobra.Command{Use: "explain KEY", Short: "Say which rule decided, and by which evidence", Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, a []string) error { return c.one(cmd.Context(), a[0], c.showWhy) }}
+	explain := &cobra.Command{Use: "explain KEY", Short: "Say which rule decided, by which evidence, what disagreed, and what would change it", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error { return c.explain(cmd.Context(), a[0]) }}
 	cmd.AddCommand(ls, get, explain, c.forget(), c.erasure(), c.decide())
 	return cmd
 }
@@ -126,58 +126,6 @@ func (c *cli) fields(st events.State) {
 	for _, f := range factRows("expected_", st.Expected) {
 		row(f[0], f[1])
 	}
-}
-
-// showWhy prints the decision and every piece of evidence behind it.
-func (c *cli) showWhy(st events.State) error {
-	if c.json() {
-		return c.line(whyJSON(st))
-	}
-	fmt.Fprintf(c.out, "%s is %s", st.Key, st.Status)
-	if st.StatusRaw != "" {
-		fmt.Fprintf(c.out, " (%q)", st.StatusRaw)
-	}
-	fmt.Fprintf(c.out, " since %s\n", clock(st.Since))
-	fmt.Fprintf(c.out, "decided by rule %s: %s\n", st.DecidedBy, ruleText[st.DecidedBy])
-	if len(st.Open) > 0 {
-		fmt.Fprintf(c.out, "open discrepancies: %s\n", strings.Join(st.Open, ", "))
-	}
-	fmt.Fprintln(c.out, "evidence:")
-	w := tabwriter.NewWriter(c.out, 2, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "  \tSOURCE\tWORD\tFIRST\tAT\tLAST\tAT")
-	for _, e := range st.Evidence {
-		mark := "  "
-		if decides(st, e) {
-			mark = "=>"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", mark, e.Kind, dash(e.Word), clock(e.First.At), e.First.Coordinates(),
-			dash(clock(e.Last.At)), dash(e.Last.Coordinates()))
-	}
-	return w.Flush()
-}
-
-// decides reports whether e is the evidence that the state rests on.
-func decides(st events.State, e events.Evidence) bool {
-	return st.DecidedSource != "" && e.Kind.String() == st.DecidedSource && e.Word == st.StatusRaw
-}
-
-// ruleText says what each rule means, for people.
-var ruleText = map[string]string{
-	"forgotten":             "an operator asked to forget the subject; nothing is kept",
-	"refunded":              "the provider said REFUNDED, which nothing overrules",
-	"terminal":              "one terminal word was said and nothing speaks against it",
-	"terminal_contradicted": "the provider's API denied the terminal word long after it was said",
-	"terminals_disputed":    "several terminal words were said and no later poll settles it",
-	"terminals_resolved":    "of several terminal words, a poll confirmed this one long after the others",
-	"operator_decision":     "an operator settled a dispute",
-	"amount_mismatch":       "the provider completed another amount than the merchant expects",
-	"amount_unverified":     "completed, but no intent says which amount was expected",
-	"latest_poll":           "the provider's latest answer",
-	"webhook_after_poll":    "a webhook that came after the latest poll was asked",
-	"webhook":               "webhooks only; no poll has a known word yet",
-	"intent":                "only the merchant's intent is known",
-	"no_known_status":       "no source said a word that the provider's table has",
-	"customer_latest":       "the latest that was said about the customer",
 }
 
 func dash(s string) string {

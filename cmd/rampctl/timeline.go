@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -11,6 +12,7 @@ import (
 	"rampstream/internal/events"
 	"rampstream/internal/inspect"
 	"rampstream/internal/run"
+	"rampstream/internal/stream"
 )
 
 func (c *cli) timeline() *cobra.Command {
@@ -20,7 +22,9 @@ func (c *cli) timeline() *cobra.Command {
 dead-letter topics in the order of their times, with the time since the one
 before. Marked are hints (which enter no state), duplicates (an event id that
 was there before), what is late (something observed later stands in the log
-before it) and what was dated ahead of the broker's clock (its time is cut).`,
+before it), what was dated ahead of the broker's clock (its time is cut), and
+gaps: silence about a subject that was not settled for longer than
+rules.max_interval, after which it should have been asked about.`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			key, err := events.ParseKey(a[0])
@@ -32,8 +36,11 @@ before it) and what was dated ahead of the broker's clock (its time is cut).`,
 				return err
 			}
 			defer r.Close()
-			all, err := r.Timeline(cmd.Context(), key, r.cfg.Rules.Margin)
+			all, err := r.Timeline(cmd.Context(), key, r.cfg.Rules.Margin, r.cfg.Rules.MaxInterval)
 			if err != nil {
+				return err
+			}
+			if err := c.tellOfRetention(cmd.Context(), r, key); err != nil {
 				return err
 			}
 			if len(all) == 0 {
@@ -42,6 +49,21 @@ before it) and what was dated ahead of the broker's clock (its time is cut).`,
 			return c.printTimeline(all)
 		},
 	}
+}
+
+// tellOfRetention says on stderr that the beginning may be missing.
+func (c *cli) tellOfRetention(ctx context.Context, r reading, key events.Key) error {
+	topics := append(r.Topics.Inputs(), r.Topics.Transition)
+	ends, err := r.Log.Ends(ctx, stream.PartitionOf([]byte(key.String()), r.Partitions), topics...)
+	if err != nil {
+		return err
+	}
+	for _, topic := range topics {
+		if start := ends[topic].Start; start > 0 {
+			fmt.Fprintf(c.errw, "retention has removed %s before offset %d: earlier records are not shown\n", topic, start)
+		}
+	}
+	return nil
 }
 
 type timelineLine struct {
@@ -56,6 +78,7 @@ type timelineLine struct {
 	Duplicate bool   `json:"duplicate,omitempty"`
 	LateMs    int64  `json:"late_ms,omitempty"`
 	AheadMs   int64  `json:"ahead_ms,omitempty"`
+	GapMs     int64  `json:"gap_ms,omitempty"`
 	Fault     string `json:"fault,omitempty"`
 }
 
@@ -75,7 +98,7 @@ func (c *cli) printTimeline(all []inspect.Entry) error {
 		err := c.line(timelineLine{
 			At: clock(e.At), DeltaMs: delta.Milliseconds(), Source: e.Source, What: e.What, EventID: string(e.EventID),
 			Record: e.Record.Coordinates(), Appended: clock(e.AppendedAt), Hint: e.Hint, Duplicate: e.Duplicate,
-			LateMs: int64(e.Late), AheadMs: int64(e.Ahead), Fault: e.Fault,
+			LateMs: int64(e.Late), AheadMs: int64(e.Ahead), GapMs: int64(e.Gap), Fault: e.Fault,
 		})
 		if err != nil {
 			return err
@@ -104,6 +127,9 @@ func marks(e inspect.Entry) (out []string) {
 	}
 	if e.Ahead > 0 {
 		out = append(out, "ahead "+since(time.Duration(e.Ahead) * time.Millisecond)[1:])
+	}
+	if e.Gap > 0 {
+		out = append(out, "gap "+since(time.Duration(e.Gap) * time.Millisecond)[1:])
 	}
 	if e.Fault != "" {
 		out = append(out, e.Fault)

@@ -40,14 +40,20 @@ type Entry struct {
 	// Ahead is by how much it was dated ahead of the broker's clock, if by more
 	// than the margin: its time is cut then. 0 when not.
 	Ahead events.Millis
+	// Gap is the silence before it, if the subject was not settled and it was
+	// longer than anybody may be silent about such a one; 0 when not.
+	Gap events.Millis
+	// Terminal is, of a transition, whether it led to a settled status.
+	Terminal bool
 	// Fault is set for a dead letter, and for a record that cannot be decoded.
 	Fault string
 }
 
 // Timeline reads every record of one subject from the inputs, the transition
 // log and the dead letters, in the order of their times. Only the partition of
-// the subject is read. margin is how far two of our clocks may differ.
-func (r Reader) Timeline(ctx context.Context, key events.Key, margin time.Duration) ([]Entry, error) {
+// the subject is read. margin is how far two of our clocks may differ, silence
+// how long nothing may be heard of a subject that is not settled.
+func (r Reader) Timeline(ctx context.Context, key events.Key, margin, silence time.Duration) ([]Entry, error) {
 	var all []Entry
 	n := stream.PartitionOf([]byte(key.String()), r.Partitions)
 	for _, topic := range []string{r.Topics.Webhook, r.Topics.Intent, r.Topics.StatusCheck, r.Topics.Transition, r.Topics.DeadLetter} {
@@ -72,7 +78,27 @@ func (r Reader) Timeline(ctx context.Context, key events.Key, margin time.Durati
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.AppendedAt, b.AppendedAt), cmp.Compare(sourceRank(a.Source), sourceRank(b.Source)),
 			cmp.Compare(a.Record.Offset, b.Record.Offset))
 	})
+	markGaps(all, events.Millis((silence + margin).Milliseconds()))
 	return all, nil
+}
+
+// markGaps finds silences of more than most. It wants entries in the order of
+// their times.
+func markGaps(all []Entry, most events.Millis) {
+	heard, settled := events.Millis(0), false
+	for i := range all {
+		e := &all[i]
+		if e.Source == SourceDeadLetter {
+			continue
+		}
+		if silent := e.At - heard; heard != 0 && !settled && silent > most {
+			e.Gap = silent
+		}
+		heard = e.At
+		if e.Source == SourceTransition {
+			settled = e.Terminal
+		}
+	}
 }
 
 // sourceRank puts what follows behind what it follows from.
@@ -195,7 +221,7 @@ func (r Reader) transitionEntry(ctx context.Context, rec stream.Record, e *Entry
 	if err != nil {
 		return err
 	}
-	e.At, e.EventID = t.LearnedAt, t.ID
+	e.At, e.EventID, e.Terminal = t.LearnedAt, t.ID, t.Terminal
 	e.What = t.From.String() + " to " + t.To.String() + " by " + t.Rule
 	if t.Retroactive {
 		e.What += ", true since " + t.TrueAt.Time().Format("2006-01-02T15:04:05.000Z")

@@ -29,6 +29,10 @@ func (r *Rules) discrepancies(s *summary, st *events.State) []events.Discrepancy
 			return
 		}
 		f.d.Key = st.Key
+		// Whatever does not fit about an order puts its money in question.
+		if f.d.AtStake == "" && s.kind == events.Order {
+			stake(&f.d, &st.Facts)
+		}
 		slices.Sort(f.d.Evidence)
 		f.d.Evidence = slices.DeleteFunc(slices.Compact(f.d.Evidence), func(c string) bool { return c == "" })
 		out = append(out, f.d)

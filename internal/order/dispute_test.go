@@ -146,3 +146,27 @@ func TestView_networkAndSide(t *testing.T) {
 		})
 	}
 }
+
+// Whatever does not fit about an order has its money at stake: people look at
+// the largest first.
+func TestDiscrepancies_haveTheMoneyAtStake(t *testing.T) {
+	r := rules(t, nil)
+	for _, said := range [][]say{
+		{{"poll", "done", 0, "2", 0}, {"poll", "done", 15, "2", 0}},
+		{{"hook", "done", 0, "2", 0}, {"hook", "wait", 5, "", 0}},
+		{{"hook", "odd", 0, "2", 0}},
+		{{"intent", "", 0, "2", 0}, {"hook", "wait", 1, "", 0}, {"poll", "!not_found", 5, "", 0}},
+		{{"intent", "", 0, "2", 0}, {"intent", "", 5, "3", 0}},
+		{{"poll", "run", 0, "2", 0}, {"poll", "wait", 5, "2", 0}},
+	} {
+		_, all := r.Assess(key, fold(r, said...))
+		if len(all) == 0 {
+			t.Errorf("%v: nothing disagrees", said)
+		}
+		for _, d := range all {
+			if d.AtStake == "" || d.AtStakeCurrency != "BTC" {
+				t.Errorf("%v: %s has %q %q at stake", said, d.Type, d.AtStake, d.AtStakeCurrency)
+			}
+		}
+	}
+}

@@ -118,7 +118,11 @@ func (c *cli) schemas() *cobra.Command {
 				}
 				fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
 			}
-			return errors.Join(bad...)
+			if len(bad) > 0 {
+				return errors.Join(bad...)
+			}
+			_, err = app.OpenCodec(cmd.Context(), cfg, reg) // asks back what each id means
+			return err
 		}}
 	cmd.AddCommand(register, check)
 	return cmd

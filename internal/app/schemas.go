@@ -40,7 +40,9 @@ func OpenRegistry(cfg config.Config) (*kafka.Registry, error) {
 
 // OpenCodec looks up the id of every schema by content. A schema that is not
 // registered is stream.ErrRefused, with the command that registers it; all that
-// are missing are named at once.
+// are missing are named at once. A registry that gives another schema for an id
+// than the one it has just named is stream.ErrLoss: what we write with that id
+// could not be read.
 func OpenCodec(ctx context.Context, cfg config.Config, reg *kafka.Registry) (*codec.Codec, error) {
 	ids := map[string]int{}
 	var faults []error
@@ -50,12 +52,30 @@ func OpenCodec(ctx context.Context, cfg config.Config, reg *kafka.Registry) (*co
 			faults = append(faults, fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err))
 			continue
 		}
+		if err := meant(ctx, reg, s, id); err != nil {
+			return nil, err
+		}
 		ids[s.Schema] = id
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	return codec.New(ids, resolver{reg})
+}
+
+// meant asks the registry back what an id means.
+func meant(ctx context.Context, reg *kafka.Registry, s Subject, id int) error {
+	text, err := reg.SchemaByID(ctx, id)
+	switch {
+	case errors.Is(err, kafka.ErrNoSchema):
+		text = ""
+	case err != nil:
+		return fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err)
+	}
+	if !codec.SameRecord(s.Schema, text) {
+		return fmt.Errorf("the registry contradicts itself: schema %s of subject %s has id %d, and id %d means something else: %w", s.Schema, s.Name, id, id, stream.ErrLoss)
+	}
+	return nil
 }
 
 // OpenReader is a codec that only reads, whoever wrote.

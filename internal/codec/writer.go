@@ -183,6 +183,14 @@ func newWriter(text string) *writer {
 	return w
 }
 
+// SameRecord reports whether text is our schema of a record, by its name in
+// package schemas: the same fields of the same types in the same order, whatever
+// a registry has made of the text.
+func SameRecord(record, text string) bool {
+	w := newWriter(text)
+	return w.name == record && w.ours
+}
+
 // sameLayout reports whether a and b have the same fields of the same types in
 // the same order. Texts may differ: registries reformat them, and descriptions
 // are corrected.

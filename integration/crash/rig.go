@@ -177,6 +177,7 @@ func (r *rig) config(brokers []string, registry string) config.Config {
 	// webhook that says so may be lost: ask again when every order has ended.
 	c.Rules.ConfirmationsCompleted = []time.Duration{4 * time.Second, 15 * time.Second, 45 * time.Second}
 	c.Rules.ConfirmationsOther = c.Rules.ConfirmationsCompleted
+	c.Poller.CallTimeout = r.o.sessionTO / 3
 	if r.o.atLeast {
 		c.Reconciler.Guarantee = config.AtLeastOnce
 	}

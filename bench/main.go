@@ -39,6 +39,7 @@ type options struct {
 	latency           time.Duration
 	rebalance         time.Duration
 	calls             int
+	profile           string
 	peers, streams    bool
 	java              string
 	replicas          int
@@ -72,6 +73,7 @@ func runMain(ctx context.Context, args []string) error {
 	f.DurationVar(&o.latency, "latency", 5*time.Millisecond, "of a provider's answer (poller, nonces)")
 	f.DurationVar(&o.rebalance, "rebalance", 9*time.Second, "about how often a poller joins, leaves, stands still or dies (nonces)")
 	f.IntVar(&o.calls, "calls", 0, "calls after which to end, as fast as they can be made; 0: see -for (nonces)")
+	f.StringVar(&o.profile, "profile", "", "file for a CPU profile (restore)")
 	f.BoolVar(&o.peers, "peers", true, "run the peer too")
 	f.BoolVar(&o.streams, "streams", false, "run Kafka Streams too, on a real Kafka (reconciler); needs Java 17 and Maven")
 	f.StringVar(&o.java, "java", "-Xms1g -Xmx1g -XX:+UseSerialGC", "flags of its virtual machine")
@@ -93,7 +95,7 @@ func runMain(ctx context.Context, args []string) error {
 	case "restore":
 		return benchRestore(ctx, o)
 	case "held-states":
-		return heldStates(ctx, f.Args())
+		return heldStates(ctx, o, f.Args())
 	case "poller":
 		return benchPoller(ctx, o)
 	case "nonces":

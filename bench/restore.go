@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -69,6 +70,7 @@ func benchRestore(ctx context.Context, o options) error {
 	if b.cfg.Reconciler.AdminListen, err = freeAddr(); err != nil {
 		return err
 	}
+	b.cfg.Reconciler.CheckpointDir = filepath.Join(b.dir, "checkpoints")
 	// Every sighting names its topic: names as long as usual.
 	b.cfg.Topics.Prefix = fmt.Sprintf("r%d.", time.Now().Unix()%1000)
 	if err := b.platform(ctx, o); err != nil {
@@ -89,16 +91,18 @@ func benchRestore(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := b.measureRestore(ctx, o, "restore: topic", m); err != nil {
-		return err
+	for _, source := range []string{"topic", "checkpoint"} { // the first run leaves checkpoints when it stops
+		if err := b.measureRestore(ctx, o, source, m); err != nil {
+			return err
+		}
 	}
-	held := exec.CommandContext(ctx, filepath.Join(b.dir, "bench"), "held-states", b.file)
+	held := exec.CommandContext(ctx, filepath.Join(b.dir, "bench"), "held-states", "-profile", o.profile, "--", b.file)
 	held.Stdout, held.Stderr = os.Stdout, os.Stderr
 	return held.Run()
 }
 
 // measureRestore starts the reconciler and waits until it is ready.
-func (b *bed) measureRestore(ctx context.Context, o options, name string, m made) error {
+func (b *bed) measureRestore(ctx context.Context, o options, source string, m made) error {
 	began := time.Now()
 	p, err := b.start(ctx, "reconciler", "-config", b.file)
 	if err != nil {
@@ -122,8 +126,11 @@ func (b *bed) measureRestore(ctx context.Context, o options, name string, m made
 	if g["ramp_reconciler_states"] != n {
 		return fmt.Errorf("%v states were restored of %v", g["ramp_reconciler_states"], n)
 	}
+	if got := g[`ramp_reconciler_restores_total{source="`+source+`"}`]; got != float64(o.partitions) {
+		return fmt.Errorf("%v partitions were restored from the %s: %s", got, source, p.log.String())
+	}
 	took := g["ramp_reconciler_restore_seconds"]
-	row(restoreRow{name, b.name, o.partitions, m.States, m.ValueBytes, m.ValueBytes * n / 1e9, ready.Seconds(), took, n / took, float64(cpu.Microseconds()) / n,
+	row(restoreRow{"restore: " + source, b.name, o.partitions, m.States, m.ValueBytes, m.ValueBytes * n / 1e9, ready.Seconds(), took, n / took, float64(cpu.Microseconds()) / n,
 		g["ramp_reconciler_state_bytes"] / n, g["ramp_reconciler_state_held_bytes"] / n, g["process_resident_memory_bytes"] / n, u.RSS >> 20})
 	return nil
 }
@@ -156,7 +163,7 @@ func (p *process) dead() bool {
 	return err != nil || at < 0 || bytes.HasPrefix(text[at:], []byte(") Z"))
 }
 
-// plainMetrics reads the metrics without labels.
+// plainMetrics reads the metrics by name and labels.
 func plainMetrics(url string) (map[string]float64, error) {
 	resp, err := http.Get(url)
 	if err != nil {
@@ -169,8 +176,12 @@ func plainMetrics(url string) (map[string]float64, error) {
 	}
 	out := map[string]float64{}
 	for _, line := range strings.Split(string(text), "\n") {
-		name, value, ok := strings.Cut(line, " ")
-		if v, err := strconv.ParseFloat(value, 64); ok && err == nil {
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 {
+			continue
+		}
+		name, value := line[:at], line[at+1:]
+		if v, err := strconv.ParseFloat(value, 64); err == nil {
 			out[name] = v
 		}
 	}
@@ -179,7 +190,7 @@ func plainMetrics(url string) (map[string]float64, error) {
 
 // heldStates is a process that restores every partition, looks at what that
 // costs the collector, and gives the memory back.
-func heldStates(ctx context.Context, args []string) error {
+func heldStates(ctx context.Context, o options, args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: bench held-states CONFIG")
 	}
@@ -204,6 +215,11 @@ func heldStates(ctx context.Context, args []string) error {
 		return err
 	}
 	defer log.Close()
+	stop, err := profile(o.profile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	before := resident()
 	l := &reconciler.Loop{Log: slog.New(slog.DiscardHandler), Now: time.Now, Engine: reconciler.NewEngine(reconciler.Config{
 		Topics: cfg.Topics.Names(), Partitions: cfg.Topics.Partitions, Rules: rules, Codec: cd, VerifyDigest: true})}
@@ -223,6 +239,18 @@ func heldStates(ctx context.Context, args []string) error {
 		return err
 	}
 	return memoryOf(l, numbers, before)
+}
+
+// profile writes a CPU profile of this process to a file; "" writes none.
+func profile(name string) (stop func(), err error) {
+	if name == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return func() { pprof.StopCPUProfile(); _ = f.Close() }, pprof.StartCPUProfile(f)
 }
 
 func memoryOf(l *reconciler.Loop, numbers []int32, before int64) error {

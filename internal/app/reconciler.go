@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"rampstream/internal/checkpoint"
 	"rampstream/internal/config"
 	"rampstream/internal/kafka"
 	"rampstream/internal/reconciler"
@@ -35,12 +36,21 @@ func (p Program) Reconciler(ctx context.Context) error {
 	}
 	c := p.Config.Reconciler
 	topics := p.Config.Topics.Names()
+	var checkpoints *checkpoint.Dir
+	if c.CheckpointDir != "" {
+		if checkpoints, err = checkpoint.OpenDir(c.CheckpointDir); err != nil {
+			return fmt.Errorf("reconciler.checkpoint_dir: %w", err)
+		}
+		defer func() { _ = checkpoints.Close() }()
+	}
 	loop := &reconciler.Loop{
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
 			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
+			Checkpoints: checkpoints,
 		}),
-		MaxBatch: c.MaxBatch, Now: time.Now, Log: p.Log,
+		CheckpointEvery: c.CheckpointInterval,
+		MaxBatch:        c.MaxBatch, Now: time.Now, Log: p.Log,
 		Open: func(ctx context.Context, table stream.Table) (reconciler.Session, error) {
 			return p.openSession(ctx, table)
 		},

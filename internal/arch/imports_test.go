@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"internal/kafka/embedded":  {"internal/kafka", "internal/stream"},
 	"internal/config":          {"internal/events", "internal/providers", "internal/stream"},
 	"internal/telemetry":       nil,
+	"internal/checkpoint":      nil, // files of bytes under keys: it knows no state
 	"internal/table":           nil, // bytes under keys: it knows no state
 	"internal/table/slab":      {"internal/table"},
 	"internal/table/tabletest": {"internal/table"},
@@ -49,7 +50,7 @@ var arrows = map[string][]string{
 
 	"internal/ingest":     programs,
 	"internal/poller":     programs,
-	"internal/reconciler": append([]string{"internal/table", "internal/table/slab"}, programs...),
+	"internal/reconciler": append([]string{"internal/checkpoint", "internal/table", "internal/table/slab"}, programs...),
 	"internal/replay":     programs,
 	"internal/inspect":    {"internal/codec", "internal/events", "internal/order", "internal/stream"},
 	// redrive forecasts with the reconciler's own step function.
@@ -58,7 +59,7 @@ var arrows = map[string][]string{
 	// app wires the programs for the mains; like everything below the mains it
 	// names no concrete provider.
 	"internal/app": append([]string{
-		"internal/config", "internal/ingest", "internal/inspect", "internal/kafka", "internal/poller", "internal/reconciler",
+		"internal/checkpoint", "internal/config", "internal/ingest", "internal/inspect", "internal/kafka", "internal/poller", "internal/reconciler",
 		"internal/replay", "internal/run", "internal/telemetry", "internal/providers/httpx", "schemas",
 	}, programs...),
 	// demo is rampctl's: simulated providers beside the real programs.

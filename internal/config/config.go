@@ -198,6 +198,11 @@ type Reconciler struct {
 	// LeaveOnStop gives the partitions up at SIGTERM. Otherwise they wait for the
 	// instance, at most SessionTimeout, and nobody else is disturbed.
 	LeaveOnStop bool `koanf:"leave_on_stop" yaml:"leave_on_stop"`
+	// CheckpointDir is a folder of this instance's own in which it keeps its states
+	// for the next start, every CheckpointInterval and at SIGTERM; "" keeps none.
+	// The disk may be lost at any time: Kafka is the truth.
+	CheckpointDir      string        `koanf:"checkpoint_dir" yaml:"checkpoint_dir"`
+	CheckpointInterval time.Duration `koanf:"checkpoint_interval" yaml:"checkpoint_interval"`
 }
 
 // Rules are the settings that the view of the evidence reads. They are part of
@@ -251,7 +256,8 @@ func Default() Config {
 		},
 		Reconciler: Reconciler{
 			Group: "ramp-reconciler", AdminListen: "127.0.0.1:9092",
-			Guarantee: ExactlyOnce, MaxBatch: 1000, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
+			CheckpointInterval: 5 * time.Minute,
+			Guarantee:          ExactlyOnce, MaxBatch: 1000, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
 		},
 		Rules: Rules{
 			Margin: 5 * time.Second, Confirm: 10 * time.Minute,

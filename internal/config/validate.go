@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -168,6 +169,10 @@ func (c Config) checkReconciler(fs *faults) {
 	// Below the session timeout, so that a dead member's transaction never
 	// outlives its membership.
 	between(fs, "reconciler.transaction_timeout", r.TransactionTimeout, time.Second, max(time.Second, r.SessionTimeout-time.Millisecond))
+	// A checkpoint is used only if the digest of the position proves it.
+	fs.check(r.CheckpointDir == "" || r.Guarantee == ExactlyOnce, "reconciler.checkpoint_dir", "needs exactly_once", r.CheckpointDir)
+	fs.check(r.CheckpointDir == "" || filepath.IsAbs(r.CheckpointDir), "reconciler.checkpoint_dir", "must be an absolute path", r.CheckpointDir)
+	between(fs, "reconciler.checkpoint_interval", r.CheckpointInterval, time.Second, 24*time.Hour)
 }
 
 // The bounds of a session timeout are the defaults of brokers:

@@ -131,6 +131,8 @@ func TestValidate_refuses(t *testing.T) {
 		{"confirmations go back", "kafka:", "rules: {confirmations_other: [1h, 1m]}\nkafka:", "", "rules.confirmations_other[1]: must be later than the one before it (got 1m0s)"},
 		{"body cap", "ingest: {", "ingest: {max_body: 2MiB, ", "", "ingest.max_body: must be 1KiB to 1MiB (got 2MiB)"},
 		{"half of TLS", "ingest: {", "ingest: {tls: {cert_file: c.pem}, ", "", `ingest.tls: cert_file and key_file come together (got "one of them")`},
+		{"a checkpoint that nothing verifies", "reconciler: {", "reconciler: {guarantee: at_least_once, checkpoint_dir: /var/lib/ramp, ", "", "reconciler.checkpoint_dir: needs exactly_once (got \"/var/lib/ramp\")"},
+		{"a checkpoint somewhere", "reconciler: {", "reconciler: {checkpoint_dir: ramp, ", "", "reconciler.checkpoint_dir: must be an absolute path (got \"ramp\")"},
 		{"a transaction outlives the session", "reconciler: {", "reconciler: {session_timeout: 20s, ", "", `reconciler.transaction_timeout: must be 1s to 19.999s (got 30s)`},
 		{"a session that brokers refuse", "poller: {", "poller: {session_timeout: 5s, ", "", `poller.session_timeout: must be 6s to 30m0s (got 5s)`},
 		{"a call outlives the owner's lease", "poller: {", "poller: {call_timeout: 16s, ", "", `poller.call_timeout: must be at most a third of poller.session_timeout (got 16s)`},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"rampstream/internal/checkpoint"
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
 	"rampstream/internal/order"
@@ -44,6 +45,9 @@ type Config struct {
 	// What comes beyond is observed as "hint_ignored".
 	UnknownHints int
 	Observer     Observer // nil observes nothing
+	// Checkpoints is where partitions are kept for the next start; nil keeps none.
+	// Only what a digest verifies is taken from there.
+	Checkpoints *checkpoint.Dir
 	// OpenTable makes the empty table of a partition; nil keeps it in memory.
 	OpenTable func(partition int32) (table.Table, error)
 }
@@ -53,9 +57,13 @@ type Observer interface {
 	Joined(source, verdict string) // verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
 	Transition(to events.Status, reason string)
-	// Restored: source is "memory" or "topic".
+	// Restored: source is "memory", "checkpoint" or "topic".
 	Restored(partition int32, states int64, source string)
 	UnknownStatus(provider events.Provider)
+	// CheckpointIgnored: reason is one of a closed set, such as "damaged" or "old".
+	CheckpointIgnored(reason string)
+	// CheckpointWritten: bytes is the size of the file, 0 for a failure.
+	CheckpointWritten(bytes int64)
 }
 
 // Engine holds the states of the owned partitions and turns batches of input
@@ -101,6 +109,8 @@ type partition struct {
 	// came from.
 	goal   map[string]int64
 	source string
+	// saved is the checkpoint that there is of the partition.
+	saved saved
 	// stubs are the forgotten subjects, and seen what the inputs held at the
 	// latest look; nil when it has been made use of.
 	stubs map[string]marks
@@ -109,8 +119,9 @@ type partition struct {
 
 // Where the states of a restored partition came from.
 const (
-	sourceMemory = "memory" // they were still there
-	sourceTopic  = "topic"
+	sourceMemory     = "memory" // they were still there
+	sourceCheckpoint = "checkpoint"
+	sourceTopic      = "topic"
 )
 
 // NewEngine makes an engine that owns no partition.
@@ -470,3 +481,5 @@ func (silent) DeadLetter(string)                {}
 func (silent) Transition(events.Status, string) {}
 func (silent) Restored(int32, int64, string)    {}
 func (silent) UnknownStatus(events.Provider)    {}
+func (silent) CheckpointIgnored(string)         {}
+func (silent) CheckpointWritten(int64)          {}

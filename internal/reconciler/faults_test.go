@@ -175,6 +175,8 @@ func (*nervous) Joined(string, string)            {}
 func (n *nervous) DeadLetter(class string)        { n.seen = append(n.seen, class) }
 func (*nervous) Transition(events.Status, string) {}
 func (*nervous) Restored(int32, int64, string)    {}
+func (*nervous) CheckpointIgnored(string)         {}
+func (*nervous) CheckpointWritten(int64)          {}
 func (*nervous) UnknownStatus(events.Provider)    { panic("a payload") }
 
 // R16: a record that panics the join is set aside; the others of its batch are

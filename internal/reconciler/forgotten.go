@@ -43,14 +43,18 @@ const maxRemoved = 200
 func (e *Engine) marks(o *overlay) marks { return append(marks(nil), o.next[:]...) }
 
 func (e *Engine) marksHeader(n int32, m marks) stream.Header {
-	parts := make([]string, len(m))
-	for i, topic := range e.cfg.Topics.Inputs() {
-		parts[i] = events.Sighting{Topic: topic, Partition: n, Offset: m[i]}.Coordinates()
-	}
-	return stream.Header{Key: HeaderForgotten, Value: []byte(strings.Join(parts, ","))}
+	return stream.Header{Key: HeaderForgotten, Value: []byte(marksText(e.cfg.Topics.Inputs(), n, m))}
 }
 
-// readMarks is the inverse of marksHeader; nil for anything else, such as marks
+func marksText(inputs []string, n int32, m marks) string {
+	parts := make([]string, len(m))
+	for i, topic := range inputs {
+		parts[i] = events.Sighting{Topic: topic, Partition: n, Offset: m[i]}.Coordinates()
+	}
+	return strings.Join(parts, ",")
+}
+
+// readMarks is the inverse of marksText; nil for anything else, such as marks
 // of topics that have other names now.
 func readMarks(inputs []string, n int32, value string) marks {
 	parts := strings.Split(value, ",")

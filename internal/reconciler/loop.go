@@ -40,10 +40,13 @@ type refusedRecord interface {
 type Loop struct {
 	Engine   *Engine
 	Open     func(ctx context.Context, table stream.Table) (Session, error)
-	MaxBatch int           // records a transaction; 0 means 1,000
-	Idle     time.Duration // how long a poll may wait; 0 means 1 s
-	Now      func() time.Time
-	Log      *slog.Logger
+	MaxBatch int // records a transaction; 0 means 1,000
+	// CheckpointEvery is how often what changed is written to the engine's
+	// checkpoints; 0 means 5 minutes.
+	CheckpointEvery time.Duration
+	Idle            time.Duration // how long a poll may wait; 0 means 1 s
+	Now             func() time.Time
+	Log             *slog.Logger
 
 	// LookEvery is how often the inputs of partitions with forgotten subjects are
 	// looked at, to see whether retention has removed all about them; 0 means 1 h.
@@ -51,6 +54,7 @@ type Loop struct {
 
 	// mu keeps Restore and Revoke, which come from the session's goroutines,
 	// apart from steps.
+	saving  sync.Mutex // of checkpoints
 	mu      sync.Mutex
 	log     stream.Log // of the session, for what a restore left open
 	settled time.Time  // when the log was last asked
@@ -70,6 +74,9 @@ const (
 	eventRestored  = "partition restored"
 	eventAssigned  = "assignment restored"
 	eventReady     = "ready"
+	eventIgnored   = "checkpoint ignored"
+	eventSaved     = "checkpoint written"
+	eventUnsaved   = "checkpoint not written"
 	eventRevoked   = "partitions revoked"
 	eventPoll      = "poll failed"
 	eventAborted   = "transaction aborted"
@@ -104,7 +111,7 @@ func (l *Loop) Restore(ctx context.Context, n int32, log stream.Log, committed m
 	l.mu.Lock()
 	r, old := l.Engine.restorer(n, log), l.Engine.parts[n]
 	l.mu.Unlock()
-	r.progress = l.progress()
+	r.progress, r.now = l.progress(), l.now
 	p, err := r.load(ctx, old, committed, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -208,11 +215,13 @@ func (l *Loop) session(ctx context.Context) error {
 		return fmt.Errorf("open session: %w", err)
 	}
 	defer s.Close()
+	defer l.keepCheckpoints(ctx)()
 	for ctx.Err() == nil {
 		if err := l.Step(ctx, s); err != nil {
 			return err
 		}
 	}
+	l.lastCheckpoints(ctx)
 	return nil
 }
 

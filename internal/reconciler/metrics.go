@@ -11,8 +11,8 @@ import (
 
 // Metrics is an Observer that counts for Prometheus.
 type Metrics struct {
-	joined, dead, transitions, restored, unknown *prometheus.CounterVec
-	reg                                          prometheus.Registerer
+	joined, dead, transitions, restored, unknown, ignored, written *prometheus.CounterVec
+	reg                                                            prometheus.Registerer
 }
 
 // NewMetrics registers ramp_reconciler_... with reg.
@@ -24,11 +24,13 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		joined:      counter("records_total", "Input records by source and by what joining them did.", "source", "verdict"),
 		dead:        counter("dead_letters_total", "Records set aside, by class.", "class"),
 		transitions: counter("transitions_total", "Announced changes of a status.", "status", "reason"),
-		restored:    counter("restores_total", "Partitions restored, by where the states came from: memory that was kept, the topic.", "source"),
+		restored:    counter("restores_total", "Partitions restored, by where the states came from: memory that was kept, a checkpoint, the topic.", "source"),
 		unknown:     counter("unknown_status_total", "Joined evidence that left a subject without a known status.", "provider"),
+		ignored:     counter("checkpoints_ignored_total", "Checkpoints that a restore did not use, by reason.", "reason"),
+		written:     counter("checkpoints_total", "Checkpoints of a partition by result: written, failed.", "result"),
 		reg:         reg,
 	}
-	for _, c := range []prometheus.Collector{m.joined, m.dead, m.transitions, m.restored, m.unknown} {
+	for _, c := range []prometheus.Collector{m.joined, m.dead, m.transitions, m.restored, m.unknown, m.ignored, m.written} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -79,3 +81,15 @@ func (m *Metrics) Restored(_ int32, _ int64, source string) {
 
 // UnknownStatus implements Observer.
 func (m *Metrics) UnknownStatus(p events.Provider) { m.unknown.WithLabelValues(string(p)).Inc() }
+
+// CheckpointIgnored implements Observer.
+func (m *Metrics) CheckpointIgnored(reason string) { m.ignored.WithLabelValues(reason).Inc() }
+
+// CheckpointWritten implements Observer.
+func (m *Metrics) CheckpointWritten(bytes int64) {
+	result := "written"
+	if bytes == 0 {
+		result = "failed"
+	}
+	m.written.WithLabelValues(result).Inc()
+}

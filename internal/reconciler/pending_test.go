@@ -110,6 +110,8 @@ func (v *verdicts) Joined(_, verdict string) {
 	v.seen[verdict]++
 }
 func (*verdicts) Restored(int32, int64, string)    {}
+func (*verdicts) CheckpointIgnored(string)         {}
+func (*verdicts) CheckpointWritten(int64)          {}
 func (*verdicts) Transition(events.Status, string) {}
 func (*verdicts) UnknownStatus(events.Provider)    {}
 func (*verdicts) DeadLetter(string)                {}

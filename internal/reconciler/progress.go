@@ -74,8 +74,18 @@ func (p *progress) of(n int32) *standing {
 	return s
 }
 
-// begin says how many offsets are to be read.
+// ignored says why a checkpoint is not used.
+func (p *progress) ignored(n int32, i *ignored) {
+	if p != nil && i.reason != ignoredAbsent {
+		p.log.Warn(eventIgnored, "partition", n, "reason", i.reason, "error", i.err)
+	}
+}
+
+// begin says how many offsets are to be read. A nil progress hears nothing.
 func (p *progress) begin(n int32, span int64) {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	*p.of(n) = standing{started: true, span: span}
@@ -85,6 +95,9 @@ func (p *progress) begin(n int32, span int64) {
 // advance says that records were restored, which moved the place of reading by
 // so many offsets.
 func (p *progress) advance(n int32, records int, offsets int64) {
+	if p == nil {
+		return
+	}
 	p.restoredEver.Add(int64(records))
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -17,19 +17,81 @@ import (
 // pieceRecords is how many records go through the stages of a restore at once.
 const pieceRecords = 256
 
-// piece is a run of records of a state topic, and the entries made of them.
-type piece struct {
-	records []stream.Record
-	entries []byte // one after another
-	ends    []int  // where each ends
-	made    chan struct{}
+// A job is what goes through the stages of a restore.
+type job interface {
+	// prepare may run beside others; put runs in order and says how many entries
+	// it put.
+	prepare(ctx context.Context, j *judge)
+	put(p *partition, cfg *Config) (entries int, err error)
 }
 
-// fill reads the state topics into the table. Three stages run at once: records
-// are read, entries are made of them by as many workers as there are
-// processors, and entries are put in the order of the log.
+// stages runs the three stages of a restore at once: read hands out jobs, as
+// many workers as there are processors prepare them, and they are put in the
+// order in which they were handed out. done hears of every job that was put,
+// which is then given to read again. next and send fail when another stage did.
+func stages[J job](ctx context.Context, p *partition, cfg *Config, fresh func() J,
+	read func(ctx context.Context, next func() (J, error), send func(J) error) error, done func(J, int)) error {
+	type ticket struct {
+		job  J
+		made chan struct{}
+	}
+	workers := runtime.GOMAXPROCS(0)
+	free := make(chan J, 2*workers)
+	for range cap(free) {
+		free <- fresh()
+	}
+	work, order := make(chan ticket), make(chan ticket, cap(free))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(order)
+		defer close(work)
+		next := func() (j J, err error) {
+			select {
+			case j = <-free:
+				return j, nil
+			case <-ctx.Done():
+				return j, ctx.Err()
+			}
+		}
+		return read(ctx, next, func(j J) error {
+			t := ticket{j, make(chan struct{})}
+			select {
+			case work <- t:
+				order <- t // has room for every job there is
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	for range workers {
+		g.Go(func() error {
+			j := judge{cfg: cfg}
+			for t := range work {
+				t.job.prepare(ctx, &j)
+				close(t.made)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		for t := range order {
+			<-t.made
+			n, err := t.job.put(p, cfg)
+			if err != nil {
+				return err
+			}
+			done(t.job, n)
+			free <- t.job
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// fill reads the state topics into the table.
 func (r *restorer) fill(ctx context.Context, p *partition, ends map[string]stream.Range) error {
-	for _, topic := range []string{r.cfg.Topics.OrderState, r.cfg.Topics.CustomerState} {
+	for _, topic := range r.stateTopics() {
 		if err := r.fillFrom(ctx, p, topic, ends[topic]); err != nil {
 			return fmt.Errorf("%s: %w", topic, err)
 		}
@@ -37,85 +99,51 @@ func (r *restorer) fill(ctx context.Context, p *partition, ends map[string]strea
 	return nil
 }
 
+func (r *restorer) stateTopics() []string {
+	return []string{r.cfg.Topics.OrderState, r.cfg.Topics.CustomerState}
+}
+
 func (r *restorer) fillFrom(ctx context.Context, p *partition, topic string, at stream.Range) error {
-	workers := runtime.GOMAXPROCS(0)
-	free := make(chan *piece, 2*workers)
-	for range cap(free) {
-		free <- &piece{records: make([]stream.Record, 0, pieceRecords)}
-	}
-	work, order := make(chan *piece), make(chan *piece, cap(free))
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(order)
-		defer close(work)
-		return r.readPieces(ctx, topic, at, free, work, order)
-	})
-	for range workers {
-		g.Go(func() error {
-			j := judge{cfg: &r.cfg}
-			for pc := range work {
-				pc.make(ctx, &j)
-				close(pc.made)
-			}
-			return nil
-		})
-	}
-	g.Go(func() error { return r.putPieces(p, at.Start, order, free) })
-	return g.Wait()
-}
-
-// putPieces puts pieces in order, and says how far it is.
-func (r *restorer) putPieces(p *partition, from int64, order <-chan *piece, free chan<- *piece) error {
-	for pc := range order {
-		<-pc.made
-		if err := pc.put(p, r.cfg.Topics.Inputs()); err != nil {
-			return err
-		}
+	from := at.Start
+	done := func(pc *piece, n int) {
 		next := pc.records[len(pc.records)-1].Offset + 1
-		if r.progress != nil {
-			r.progress.advance(r.n, len(pc.records), next-from)
-		}
+		r.progress.advance(r.n, n, next-from)
 		from = next
-		free <- pc
 	}
-	return nil
-}
-
-// readPieces hands out what it reads in pieces: to the workers, and in order.
-func (r *restorer) readPieces(ctx context.Context, topic string, at stream.Range, free <-chan *piece, work, order chan<- *piece) error {
-	var pc *piece
-	send := func() error {
-		select {
-		case work <- pc:
-			order <- pc // has room for every piece there is
-			pc = nil
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	err := r.log.Read(ctx, topic, r.n, at.Start, at.End, true, func(rec stream.Record) error {
-		if pc == nil {
-			select {
-			case pc = <-free:
-				pc.records, pc.entries, pc.ends, pc.made = pc.records[:0], pc.entries[:0], pc.ends[:0], make(chan struct{})
-			case <-ctx.Done():
-				return ctx.Err()
+	fresh := func() *piece { return &piece{records: make([]stream.Record, 0, pieceRecords)} }
+	read := func(ctx context.Context, next func() (*piece, error), send func(*piece) error) error {
+		var pc *piece
+		err := r.log.Read(ctx, topic, r.n, at.Start, at.End, true, func(rec stream.Record) (err error) {
+			if pc == nil {
+				if pc, err = next(); err != nil {
+					return err
+				}
+				pc.records, pc.entries, pc.ends = pc.records[:0], pc.entries[:0], pc.ends[:0]
 			}
+			if pc.records = append(pc.records, rec); len(pc.records) < pieceRecords {
+				return nil
+			}
+			full := pc
+			pc = nil
+			return send(full)
+		})
+		if err == nil && pc != nil {
+			err = send(pc)
 		}
-		if pc.records = append(pc.records, rec); len(pc.records) < pieceRecords {
-			return nil
-		}
-		return send()
-	})
-	if err == nil && pc != nil {
-		err = send()
+		return err
 	}
-	return err
+	return stages(ctx, p, &r.cfg, fresh, read, done)
 }
 
-// make turns the records into entries.
-func (pc *piece) make(ctx context.Context, j *judge) {
+// piece is a run of records of a state topic, and the entries made of them.
+type piece struct {
+	records []stream.Record
+	entries []byte // one after another
+	ends    []int  // where each ends
+}
+
+// prepare turns the records into entries.
+func (pc *piece) prepare(ctx context.Context, j *judge) {
 	for _, rec := range pc.records {
 		if rec.Value != nil {
 			pc.entries = j.appendEntry(ctx, pc.entries, rec)
@@ -125,8 +153,8 @@ func (pc *piece) make(ctx context.Context, j *judge) {
 }
 
 // put keeps the latest entry of each key.
-func (pc *piece) put(p *partition, inputs []string) error {
-	from := 0
+func (pc *piece) put(p *partition, cfg *Config) (int, error) {
+	inputs, from := cfg.Topics.Inputs(), 0
 	for i, rec := range pc.records {
 		var err error
 		p.takeStub(inputs, &pc.records[i])
@@ -136,11 +164,11 @@ func (pc *piece) put(p *partition, inputs []string) error {
 			err = p.states.Put(rec.Key, entry)
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		from = pc.ends[i]
 	}
-	return nil
+	return len(pc.records), nil
 }
 
 // judge says of states whether they can be used, and whether other rules viewed

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"rampstream/internal/events"
 	"rampstream/internal/stream"
@@ -37,10 +38,11 @@ type restorer struct {
 	log stream.Log
 	// progress hears how far it is; nil hears nothing.
 	progress *progress
+	now      func() time.Time // judges how old a checkpoint is
 }
 
 func (e *Engine) restorer(n int32, log stream.Log) *restorer {
-	return &restorer{cfg: e.cfg, n: n, log: log}
+	return &restorer{cfg: e.cfg, n: n, log: log, now: func() time.Time { return time.Time{} }}
 }
 
 // load gives old, if that is what the position describes, else a partition that
@@ -74,7 +76,13 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 		if err := forget(); err != nil {
 			return nil, err
 		}
-		if p, err = r.readStates(ctx, ends, pos, found); err != nil {
+		if p, err = r.fromCheckpoint(ctx, ends, pos, found); err != nil {
+			return nil, err
+		}
+		if p == nil {
+			p, err = r.readStates(ctx, ends, pos, found)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -211,6 +219,13 @@ func (r *restorer) verify(p *partition, pos events.Position, found bool) error {
 	return nil
 }
 
+func span(ends map[string]stream.Range, topics []string) (n int64) {
+	for _, topic := range topics {
+		n += ends[topic].End - ends[topic].Start
+	}
+	return n
+}
+
 // readOnce fills a table from the state topics. What it opened beside an error
 // is closed.
 func (r *restorer) readOnce(ctx context.Context, ends map[string]stream.Range) (*partition, error) {
@@ -218,10 +233,7 @@ func (r *restorer) readOnce(ctx context.Context, ends map[string]stream.Range) (
 	if err != nil {
 		return nil, fmt.Errorf("table: %w", err)
 	}
-	if r.progress != nil {
-		orders, customers := ends[r.cfg.Topics.OrderState], ends[r.cfg.Topics.CustomerState]
-		r.progress.begin(r.n, orders.End-orders.Start+customers.End-customers.Start)
-	}
+	r.progress.begin(r.n, span(ends, r.stateTopics()))
 	p := &partition{number: r.n, states: states, hints: map[string]events.Millis{}, source: sourceTopic}
 	err = r.fill(ctx, p, ends)
 	if err == nil {

@@ -1,6 +1,9 @@
 package stream
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Range is the part of a partition that can be read: Start is the oldest
 // offset, End the high watermark.
@@ -48,4 +51,20 @@ type Assignee interface {
 type Loser interface {
 	// Lose is Revoke for partitions that somebody else may own already.
 	Lose(partitions []int32)
+}
+
+// A Describer is a Log that says what its topics are.
+type Describer interface {
+	// Describe gives what is known of topics. A topic that does not exist is
+	// ErrRefused.
+	Describe(ctx context.Context, topics ...string) (map[string]About, error)
+}
+
+// About identifies a topic. One that was deleted and made anew has the same name
+// and another ID.
+type About struct {
+	Cluster, ID string
+	// TombstonesKept is for how long a compacted topic keeps tombstones: who knows
+	// the topic only up to an older moment may never hear of a deletion.
+	TombstonesKept time.Duration
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -109,6 +110,10 @@ func (p *Poller) Restore(ctx context.Context, partition int32, log stream.Log, _
 	p.step(r.Assigned)
 	return r.Next, nil
 }
+
+// Assigned implements stream.Assignee: reading, decoding and sorting tasks is
+// work for every processor, and every lane of the assignment rests until it is done.
+func (p *Poller) Assigned([]int32) (parallel int) { return runtime.GOMAXPROCS(0) }
 
 // Revoke implements stream.Table. It returns when no lane that was taken away
 // has a call in flight or a state to save, or when such a call must have ended:

@@ -9,7 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -106,6 +108,9 @@ func (p Program) runNamed(ctx context.Context, name string, check bool) error {
 		if check {
 			_, err := Rules(p.Config, p.Providers)
 			return run.Config(err)
+		}
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(p.Config.Reconciler.GCPercent)
 		}
 		return p.Reconciler(ctx)
 	}

@@ -50,7 +50,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 			Checkpoints: checkpoints,
 		}),
 		CheckpointEvery: c.CheckpointInterval,
-		MaxBatch:        c.MaxBatch, Now: time.Now, Log: p.Log,
+		MaxBatch:        c.MaxBatch, MaxBytes: int(c.MaxBatchBytes), Interval: c.CommitInterval, Now: time.Now, Log: p.Log,
 		Open: func(ctx context.Context, table stream.Table) (reconciler.Session, error) {
 			return p.openSession(ctx, table)
 		},
@@ -81,7 +81,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 	if c.Guarantee == config.AtLeastOnce {
 		s, err := kafka.OpenPlainGroup(ctx, p.kafka("rampstream-reconciler"), kafka.PlainOptions{
 			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs, Tables: tables, CoPartitioned: t.CoPartitioned(),
-			SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
+			SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop, Compression: c.Compression,
 			Last: [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
 		}, table)
 		if err != nil {
@@ -91,7 +91,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 	}
 	s, err := kafka.OpenTxnGroup(ctx, p.kafka("rampstream-reconciler"), kafka.TxnOptions{
 		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs, Tables: tables, CoPartitioned: t.CoPartitioned(),
-		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop,
+		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop, Compression: c.Compression,
 	}, table)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,8 @@ func readInto(t *testing.T, c *codec.Codec, texts *codec.Texts, name string, v a
 		sameAppended(t, name, appended, value)
 		want, err := c.DecodeState(t.Context(), value)
 		check(err)
-		got := events.State{Evidence: make([]events.Evidence, 0, 2)}
+		used := []events.Evidence{{Word: "used"}, {Digest: "before", Facts: events.Facts{Side: "x"}}}
+		got := events.State{Evidence: used[:0]}
 		check(c.RereadState(t.Context(), texts, x.Key.Kind, value, &got))
 		clear(value)
 		if len(got.Evidence) == 0 {

@@ -162,8 +162,8 @@ func (c *Codec) decodeState(ctx context.Context, kind events.SubjectKind, value 
 
 // RereadState reads a value that Decode or Encode has already passed, of the
 // kind, into x, with its texts in t and its evidence in the memory of
-// x.Evidence, if there is enough. x must be zero otherwise, that memory too. It
-// checks the encoding alone. Errors are those of DecodeState; after one x says
+// x.Evidence, if there is enough. x must be zero otherwise. It checks the
+// encoding alone. Errors are those of DecodeState; after one x says
 // nothing.
 func (c *Codec) RereadState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State) error {
 	r, err := c.readState(ctx, t, kind, value, x)

@@ -121,6 +121,7 @@ func appendEvidence(b []byte, x *events.Evidence) []byte {
 }
 
 func (r *reader) readEvidence(x *events.Evidence) {
+	*x = events.Evidence{} // it may be memory that was used before
 	x.Kind = evidenceKindOf(&r.faults, r.text())
 	x.Word = r.text()
 	x.Listed = r.optTrue()

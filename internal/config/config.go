@@ -184,10 +184,26 @@ type Reconciler struct {
 	InstanceID string `koanf:"instance_id" yaml:"instance_id"`
 	// TransactionalID defaults to "<group>-<instance_id>". It must be the same
 	// after a restart, or the old producer is not fenced.
-	TransactionalID    string        `koanf:"transactional_id" yaml:"transactional_id"`
-	AdminListen        string        `koanf:"admin_listen" yaml:"admin_listen"`
-	Guarantee          Guarantee     `koanf:"guarantee" yaml:"guarantee"`
-	MaxBatch           int           `koanf:"max_batch" yaml:"max_batch"` // input records a transaction
+	TransactionalID string    `koanf:"transactional_id" yaml:"transactional_id"`
+	AdminListen     string    `koanf:"admin_listen" yaml:"admin_listen"`
+	Guarantee       Guarantee `koanf:"guarantee" yaml:"guarantee"`
+	// MaxBatch and MaxBatchBytes end a batch, which is one transaction: in input
+	// records, and in bytes of their keys and values. More make fewer
+	// transactions when behind, and cost memory (about 10 KB a subject) and time
+	// until a rebalance can go on.
+	MaxBatch      int  `koanf:"max_batch" yaml:"max_batch"`
+	MaxBatchBytes Size `koanf:"max_batch_bytes" yaml:"max_batch_bytes"`
+	// CommitInterval is the least time between the beginnings of two transactions
+	// under load, unless a batch is full; after a quiet time what comes is committed
+	// at once. Every transaction costs the brokers a marker in each partition and
+	// the producer one of its 32,767 epochs. 0 commits what each poll returns.
+	CommitInterval time.Duration `koanf:"commit_interval" yaml:"commit_interval"`
+	// Compression of what is written: none, snappy, lz4 or zstd.
+	Compression string `koanf:"compression" yaml:"compression"`
+	// GCPercent is GOGC of the process unless the environment sets that: how far
+	// the heap may grow between two collections, in percent of what lives. The
+	// states are not in this heap.
+	GCPercent          int           `koanf:"gc_percent" yaml:"gc_percent"`
 	TransactionTimeout time.Duration `koanf:"transaction_timeout" yaml:"transaction_timeout"`
 	// SessionTimeout is how long a silent member keeps its partitions.
 	SessionTimeout time.Duration `koanf:"session_timeout" yaml:"session_timeout"`
@@ -257,7 +273,8 @@ func Default() Config {
 		Reconciler: Reconciler{
 			Group: "ramp-reconciler", AdminListen: "127.0.0.1:9092",
 			CheckpointInterval: 5 * time.Minute,
-			Guarantee:          ExactlyOnce, MaxBatch: 1000, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
+			Guarantee:          ExactlyOnce, MaxBatch: 5000, MaxBatchBytes: 32 << 20, CommitInterval: 200 * time.Millisecond,
+			Compression: "snappy", GCPercent: 200, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
 		},
 		Rules: Rules{
 			Margin: 5 * time.Second, Confirm: 10 * time.Minute,

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -122,6 +123,25 @@ func (c Config) newClient(role string, more ...kgo.Opt) (*kgo.Client, error) {
 	}
 	cl, err := kgo.NewClient(append(opts, more...)...)
 	return cl, wrap("kafka client", err)
+}
+
+// maxBuffered is more than a batch of the reconciler writes: a record beyond it
+// would wait for others in a goroutine of its own.
+const maxBuffered = 250_000
+
+// compression names a codec; what a broker does not know is written plain.
+func compression(name string) (kgo.ProducerOpt, error) {
+	switch name {
+	case "", "snappy":
+		return kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()), nil
+	case "lz4":
+		return kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()), nil
+	case "zstd":
+		return kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()), nil
+	case "none":
+		return kgo.ProducerBatchCompression(kgo.NoCompression()), nil
+	}
+	return nil, fmt.Errorf("compression %q: must be none, snappy, lz4 or zstd: %w", name, stream.ErrRefused)
 }
 
 // KnownProperties lists the property names that Config takes, sorted.

@@ -30,6 +30,8 @@ type PlainOptions struct {
 	SessionTimeout, HeartbeatInterval, RebalanceTimeout time.Duration
 	CommitTimeout                                       time.Duration
 	LeaveOnClose                                        bool
+	// Compression is as in TxnOptions.
+	Compression string
 }
 
 // PlainGroup is TxnGroup for platforms without transactions. What a batch
@@ -75,12 +77,17 @@ func (g *PlainGroup) open(ctx context.Context, cfg Config) error {
 	if err := g.prepare(ctx, g.opts.Outputs, g.opts.CoPartitioned); err != nil {
 		return err
 	}
+	pack, err := compression(g.opts.Compression)
+	if err != nil {
+		return err
+	}
 	return g.join(cfg, &g.lease, "plain",
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(g.pins),
 		kgo.ProducerLinger(5*time.Millisecond),
-		kgo.MaxBufferedRecords(50_000),
+		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(256<<20),
+		pack,
 	)
 }
 
@@ -121,8 +128,9 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	}
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.CommitTimeout)
 	defer cancel()
+	rs := toClients(out)
 	for stage := range len(g.opts.Last) + 1 {
-		if err := g.produce(wctx, out, stage); err != nil {
+		if err := g.produce(wctx, out, rs, stage); err != nil {
 			g.cl.SetOffsets(next)
 			return false, err
 		}
@@ -139,15 +147,16 @@ func (g *PlainGroup) leased() bool {
 	return time.Since(g.lease.renewed) < g.lease.term
 }
 
-func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, stage int) error {
-	f := failures{errs: make(map[int]error)}
-	for i, r := range out {
-		if g.stage[r.Topic] == stage {
-			g.cl.Produce(context.WithoutCancel(ctx), toClient(r), func(_ *kgo.Record, err error) { f.add(i, err) })
+func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
+	var f failures
+	promise, rctx := f.add, context.WithoutCancel(ctx)
+	for i := range rs {
+		if g.stage[out[i].Topic] == stage {
+			g.cl.Produce(rctx, &rs[i], promise)
 		}
 	}
 	ferr := g.cl.Flush(ctx)
-	if err := f.first(out, g.pins); err != nil {
+	if err := f.first(rs, g.pins); err != nil {
 		return err
 	}
 	if ferr != nil {

@@ -12,6 +12,11 @@ import (
 const appendTime = 1
 
 func fromClient(r *kgo.Record) stream.Record {
+	return convert(r, make([]stream.Header, 0, len(r.Headers)))
+}
+
+// convert takes room for the headers of r, empty.
+func convert(r *kgo.Record, room []stream.Header) stream.Record {
 	out := stream.Record{
 		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
 		Key: r.Key, Value: r.Value,
@@ -19,23 +24,52 @@ func fromClient(r *kgo.Record) stream.Record {
 		AppendTime:  r.Attrs.TimestampType() == appendTime,
 	}
 	if len(r.Headers) > 0 {
-		out.Headers = make([]stream.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			out.Headers[i] = stream.Header{Key: h.Key, Value: h.Value}
+		for _, h := range r.Headers {
+			room = append(room, stream.Header{Key: h.Key, Value: h.Value})
 		}
+		out.Headers = room
 	}
 	return out
 }
 
-func toClient(r stream.Record) *kgo.Record {
-	out := &kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
-	if r.TimestampMs != 0 {
-		out.Timestamp = time.UnixMilli(r.TimestampMs)
+// fromFetches converts what a poll returned: two allocations for all of it.
+func fromFetches(fetches kgo.Fetches) []stream.Record {
+	n, headers := 0, 0
+	fetches.EachRecord(func(r *kgo.Record) { n, headers = n+1, headers+len(r.Headers) })
+	if n == 0 {
+		return nil
 	}
-	if len(r.Headers) > 0 {
-		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
-		for i, h := range r.Headers {
-			out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+	rs, room := make([]stream.Record, 0, n), make([]stream.Header, headers)
+	fetches.EachRecord(func(r *kgo.Record) {
+		h := len(r.Headers)
+		rs = append(rs, convert(r, room[:0:h]))
+		room = room[h:]
+	})
+	return rs
+}
+
+func toClient(r stream.Record) *kgo.Record {
+	return &toClients([]stream.Record{r})[0]
+}
+
+// toClients converts records to be written: two allocations for all of them.
+func toClients(rs []stream.Record) []kgo.Record {
+	headers := 0
+	for i := range rs {
+		headers += len(rs[i].Headers)
+	}
+	out, room := make([]kgo.Record, len(rs)), make([]kgo.RecordHeader, headers)
+	for i := range rs {
+		r, o := &rs[i], &out[i]
+		o.Topic, o.Partition, o.Key, o.Value = r.Topic, r.Partition, r.Key, r.Value
+		if r.TimestampMs != 0 {
+			o.Timestamp = time.UnixMilli(r.TimestampMs)
+		}
+		if n := len(r.Headers); n > 0 {
+			for j, h := range r.Headers {
+				room[j] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+			}
+			o.Headers, room = room[:n:n], room[n:]
 		}
 	}
 	return out

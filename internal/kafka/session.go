@@ -299,12 +299,8 @@ func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 	}
 	fetches := s.cl.PollRecords(ctx, n) // returns with rebalances blocked
 	s.polled = true
-	var rs []stream.Record
-	if n := fetches.NumRecords(); n > 0 {
-		rs = make([]stream.Record, 0, n)
-		fetches.EachRecord(func(r *kgo.Record) { rs = append(rs, fromClient(r)) })
-		s.batch = true
-	}
+	rs := fromFetches(fetches)
+	s.batch = s.batch || len(rs) > 0
 	if err := s.err(); err != nil {
 		return rs, err
 	}

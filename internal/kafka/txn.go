@@ -38,6 +38,8 @@ type TxnOptions struct {
 	HeartbeatInterval, RebalanceTimeout time.Duration
 	// Linger (5ms) fills batches within a transaction.
 	Linger time.Duration
+	// Compression of what is written: none, snappy, lz4 or zstd; "" means snappy.
+	Compression string
 	// LeaveOnClose gives the partitions up at Close even of a static member.
 	LeaveOnClose bool
 }
@@ -105,6 +107,10 @@ func (g *TxnGroup) open(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	pack, err := compression(g.opts.Compression)
+	if err != nil {
+		return err
+	}
 	opts = append(opts, g.membership.options(g.session)...)
 	opts = append(opts,
 		kgo.TransactionalID(g.opts.TransactionalID),
@@ -112,8 +118,9 @@ func (g *TxnGroup) open(ctx context.Context, cfg Config) error {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(g.pins),
 		kgo.ProducerLinger(g.opts.Linger),
-		kgo.MaxBufferedRecords(50_000),
+		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(256<<20),
+		pack,
 	)
 	g.beforeRestore = g.forgetRebalance
 	// The client may call back before the constructor returns: hold the fence.
@@ -231,14 +238,15 @@ var errNotPolled = errors.New("commit without a poll before it")
 // produce returns nil only when every record was acknowledged. The client's End
 // does not look at that.
 func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
-	f := failures{errs: make(map[int]error)}
-	for i, r := range out {
-		g.cl.Produce(context.WithoutCancel(ctx), toClient(r), func(_ *kgo.Record, err error) { f.add(i, err) })
+	var f failures
+	rs, promise, rctx := toClients(out), f.add, context.WithoutCancel(ctx)
+	for i := range rs {
+		g.cl.Produce(rctx, &rs[i], promise)
 	}
 	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
 	defer cancel()
 	ferr := g.cl.Flush(flushCtx)
-	if err := f.first(out, g.pins); err != nil {
+	if err := f.first(rs, g.pins); err != nil {
 		return err
 	}
 	if ferr != nil {
@@ -258,36 +266,43 @@ func (g *TxnGroup) die(op string, err error) error {
 // revokes the table. Commit must have returned.
 func (g *TxnGroup) Close() { g.close() }
 
-// failures collects broken promises by index.
+// failures collects broken promises. Most batches have none.
 type failures struct {
 	mu   sync.Mutex
-	errs map[int]error
+	errs map[*kgo.Record]error
 }
 
-func (f *failures) add(i int, err error) {
+func (f *failures) add(r *kgo.Record, err error) {
 	if err == nil {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.errs[i] = err
+	if f.errs == nil {
+		f.errs = map[*kgo.Record]error{}
+	}
+	f.errs[r] = err
 }
 
 // first picks the failure to report: one that says what is wrong with the
-// record before one that another record's failure may have caused.
-func (f *failures) first(out []stream.Record, p *pins) error {
+// record before one that another record's failure may have caused. The index is
+// that in rs.
+func (f *failures) first(rs []kgo.Record, p *pins) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.errs) == 0 {
+		return nil
+	}
 	var best *RecordError
-	for i := range out {
-		err, ok := f.errs[i]
+	for i := range rs {
+		err, ok := f.errs[&rs[i]]
 		if !ok {
 			continue
 		}
 		if refused := p.refused(); refused != nil && Classify(err) == err { //nolint:errorlint // identity: it has no class of its own
 			err = refused
 		}
-		re := &RecordError{Index: i, Topic: out[i].Topic, Err: Classify(err)}
+		re := &RecordError{Index: i, Topic: rs[i].Topic, Err: Classify(err)}
 		if errors.Is(re, stream.ErrTooLarge) || errors.Is(re, stream.ErrRefused) {
 			return re
 		}

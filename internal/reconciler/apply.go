@@ -182,7 +182,6 @@ func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record)
 func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			e.mem.rows.abandon()
 			class, err = ClassPanic, errors.New("the join panicked")
 		}
 	}()
@@ -202,7 +201,7 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 	case len(obs.rows) == 0 && obs.hint != 0:
 		verdict = "hint"
 	case len(obs.rows) > 0:
-		have := t.now().Evidence
+		have := t.state.Evidence
 		room := t.spare[:0]
 		if n := len(have) + len(obs.rows); cap(room) < n {
 			room = e.mem.rows.room(n)
@@ -212,7 +211,7 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 		}
 	}
 	t.heard = true
-	e.cfg.Observer.Joined(obs.source, verdict)
+	e.mem.joined.add(obs.source, verdict)
 	return "", nil
 }
 
@@ -247,7 +246,7 @@ func (e *Engine) hints(b *Batch, p *partition, t *touched, obs *observation) (ad
 // lastAsked is when the latest question about a subject was asked whose answer
 // is known: an answer that is no evidence only for as long as its batch.
 func (t *touched) lastAsked() events.Millis {
-	last, rows := t.asked, t.now().Evidence
+	last, rows := t.asked, t.state.Evidence
 	for i := range rows {
 		if rows[i].Kind == events.EvidencePoll {
 			last = max(last, rows[i].Last.At)
@@ -259,7 +258,7 @@ func (t *touched) lastAsked() events.Millis {
 // change takes new evidence, and views it and writes a transition if what is
 // announced moved. Else it is viewed once, at the end of the batch.
 func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *observation, r *stream.Record) error {
-	e.cfg.Observer.Joined(obs.source, "changed")
+	e.mem.joined.add(obs.source, "changed")
 	rules := &e.cfg.Rules
 	configured := rules.Knows(&t.key)
 	// Forgetting needs no table, and must not wait for one.
@@ -269,6 +268,9 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *obser
 		return nil
 	}
 	in := &e.mem.reading
+	if t.had && !t.changed && !t.schedule {
+		t.wasTask, t.hadTask = rules.ReadSchedule(in, &t.state)
+	}
 	rules.Read(in, t.key, rows)
 	shows := in.Announced()
 	if shows.Status == events.StatusUnknown && shows.Rule == order.RuleNoKnownStatus {
@@ -280,13 +282,14 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *obser
 	if !configured || shows.Status != before.Status || shows.Terminal != before.Terminal {
 		e.view(t, configured)
 	}
-	if t.had && t.was.RulesVersion != rules.VersionFor(&t.key) || !configured {
+	if t.had && t.version != rules.VersionFor(&t.key) || !configured {
 		t.renewAll()
 	}
 	return e.transition(b, t, &before, "evidence", obs.id, r)
 }
 
-// take makes rows the subject's evidence, and what it was the room for the next.
+// take makes rows the subject's evidence, and what it was the room for the next,
+// but for that of the state in memory.
 func (t *touched) take(rows []events.Evidence) {
 	if t.changed {
 		t.spare = t.state.Evidence
@@ -314,11 +317,7 @@ const versionUnconfigured = "unconfigured"
 // UNKNOWN because a line is missing in a file. What is shown stays as it was;
 // when the account is configured again the state is viewed.
 func (t *touched) keep(rows []events.Evidence) {
-	switch {
-	case t.changed:
-	case t.had:
-		t.state = t.was
-	default:
+	if !t.changed && !t.had {
 		t.state = events.State{Key: t.key, DecidedBy: order.RuleNoKnownStatus}
 	}
 	t.take(rows)
@@ -403,5 +402,5 @@ func (e *Engine) deadLetter(b *Batch, rec *stream.Record, class string, err erro
 	// The message names the rule that was broken, never what the record says.
 	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), at)
 	e.cfg.Observer.DeadLetter(class)
-	e.cfg.Observer.Joined(r.Topic, "dead_letter")
+	e.mem.joined.add(r.Topic, "dead_letter")
 }

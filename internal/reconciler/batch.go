@@ -19,7 +19,6 @@ type Batch struct {
 	touched map[string]*touched
 	order   []*touched // as they were first touched
 	parts   map[int32]*overlay
-	room    []byte // what was read from the tables
 
 	values  byteRoom // of the values and ids of Out
 	headers []stream.Header
@@ -47,19 +46,21 @@ type touched struct {
 	key       events.Key
 	name      string // of key
 	partition int32
-	had       bool         // a state existed before the batch
-	changed   bool         // the evidence changed, or the rules
-	viewed    bool         // state shows its evidence; else only state.Evidence is up to date
-	unviewed  bool         // the account is not configured: only evidence was taken
-	schedule  bool         // write the schedule even if it did not change
-	hasTask   bool         // task is what the schedule says of state
-	heard     bool         // of a forgotten subject: something was read about it
-	removed   bool         // a stub that is over
-	marks     marks        // of a forgotten subject, as written
-	old       entry        // as in memory, from finish on as it will be
-	outdated  bool         // it was
-	was       events.State // as in memory
-	state     events.State // as the batch leaves it; nothing before changed
+	had       bool              // a state existed before the batch
+	changed   bool              // the evidence changed, or the rules
+	viewed    bool              // state shows its evidence; else only state.Evidence is up to date
+	unviewed  bool              // the account is not configured: only evidence was taken
+	schedule  bool              // write the schedule even if it did not change
+	hasTask   bool              // task is what the schedule says of state
+	hadTask   bool              // wasTask is what it said before the batch
+	heard     bool              // of a forgotten subject: something was read about it
+	removed   bool              // a stub that is over
+	marks     marks             // of a forgotten subject, as written
+	outdated  bool              // the state in memory was
+	old       entry             // as in memory, a stub alone with its value; from finish on as it will be
+	state     events.State      // as in memory at first, then as the batch leaves it
+	rows      []events.Evidence // of the state in memory
+	version   string            // its RulesVersion
 	spare     []events.Evidence
 	shown     order.Announcement // of the last state, whether it is viewed or not
 	encoded   []byte             // of state, where a transition needed it
@@ -67,18 +68,11 @@ type touched struct {
 	renew     []events.Discrepancy // of other rules, to be written again or tombstoned
 	after     []events.Discrepancy // of a viewed state
 	task      events.CheckTask     // of a viewed state
+	wasTask   events.CheckTask     // known where something changed and schedule is false
 	hint      events.Millis        // pending hint, 0 for none
 	asked     events.Millis        // latest question answered in the batch, 0 for none
 	at        int64                // timestamp of the latest cause
 	cause     coordinate
-}
-
-// now is the subject's state as the batch has it.
-func (t *touched) now() *events.State {
-	if t.changed {
-		return &t.state
-	}
-	return &t.was
 }
 
 // emit adds an output record.

@@ -54,7 +54,7 @@ type Config struct {
 
 // Observer hears what an engine did, for metrics. Labels are from closed sets.
 type Observer interface {
-	Joined(source, verdict string) // verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
+	Joined(source, verdict string, n int) // n records; verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
 	Transition(to events.Status, reason string)
 	// Restored: source is "memory", "checkpoint" or "topic".
@@ -180,6 +180,7 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 	}
 	// What the batch grew is kept for the next one, however this one ends.
 	defer func() { e.mem.list, e.mem.cause, e.mem.out = b.order, b.cause, len(b.Out) }()
+	defer e.mem.joined.tell(e.cfg.Observer)
 	for i := range records {
 		if err := e.apply(ctx, b, &records[i]); err != nil {
 			return nil, err
@@ -328,19 +329,23 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 	if len(p.hints) > 0 {
 		t.hint = p.hints[t.name]
 	}
-	old, ok, err := e.entry(b, p, t.name)
+	old, ok, err := e.entry(p, t.name)
 	if err == nil && ok {
-		t.was.Evidence = e.mem.rows.room(usualRows)
-		if err = e.cfg.Codec.RereadState(ctx, &e.mem.texts, key.Kind, old.value, &t.was); err != nil {
+		t.state.Evidence = e.mem.rows.room(usualRows)
+		if err = e.cfg.Codec.RereadState(ctx, &e.mem.texts, key.Kind, old.value, &t.state); err != nil {
 			err = ownRecord(err) // a restore that can trust the digest does not decode every state
 		}
-		t.was.Evidence = e.mem.rows.keep(t.was.Evidence, 0)
+		t.state.Evidence = e.mem.rows.keep(t.state.Evidence, 0)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state %s in memory: %w", t.name, err)
 	}
 	if ok {
-		t.had, t.old, t.outdated, t.chain, t.shown = true, old, old.outdated, old.chain, order.Announced(&t.was)
+		t.had, t.old, t.outdated, t.chain, t.shown = true, old, old.outdated, old.chain, order.Announced(&t.state)
+		t.rows, t.version = t.state.Evidence, t.state.RulesVersion
+		if t.old.value = nil; t.shown.Rule == order.RuleForgotten { // a stub is written again as it is
+			t.old.value = b.values.keep(append(b.values.room(len(old.value)), old.value...))
+		}
 	}
 	b.touched[t.name] = t
 	b.order = append(b.order, t)
@@ -476,7 +481,7 @@ func positionKey(n int32) string { return strconv.Itoa(int(n)) }
 
 type silent struct{}
 
-func (silent) Joined(string, string)            {}
+func (silent) Joined(string, string, int)       {}
 func (silent) DeadLetter(string)                {}
 func (silent) Transition(events.Status, string) {}
 func (silent) Restored(int32, int64, string)    {}

@@ -125,24 +125,14 @@ func parseEntry(dst, room, b []byte) (out, nextRoom []byte, e entry, err error) 
 	return out, room, e, nil
 }
 
-// entry reads the entry of a subject into room that lives as long as the batch.
-func (e *Engine) entry(b *Batch, p *partition, name string) (entry, bool, error) {
-	const room, spare = 64 << 10, 8 << 10
-	if cap(b.room)-len(b.room) < spare {
-		b.room = make([]byte, 0, room)
-	}
+// entry reads the entry of a subject. Its value is there until the next call.
+func (e *Engine) entry(p *partition, name string) (en entry, found bool, err error) {
 	e.key = append(e.key[:0], name...)
-	raw, found, err := p.states.Get(e.buf[:0], e.key)
-	e.buf = raw
+	e.buf, found, err = p.states.Get(e.buf[:0], e.key)
 	if err != nil || !found {
 		return entry{}, false, err
 	}
-	at := len(b.room)
-	out, unpacked, en, err := parseEntry(b.room[at:at:cap(b.room)], e.pack, raw)
-	e.pack = unpacked
-	if len(out) <= cap(b.room)-at { // else it has memory of its own
-		b.room = b.room[:at+len(out)]
-	}
+	e.mem.value, e.pack, en, err = parseEntry(e.mem.value[:0], e.pack, e.buf)
 	return en, true, err
 }
 

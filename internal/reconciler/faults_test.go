@@ -171,7 +171,7 @@ func TestLoop_waitsForASchema(t *testing.T) {
 // nervous panics when it hears of evidence without a known status.
 type nervous struct{ seen []string }
 
-func (*nervous) Joined(string, string)            {}
+func (*nervous) Joined(string, string, int)       {}
 func (n *nervous) DeadLetter(class string)        { n.seen = append(n.seen, class) }
 func (*nervous) Transition(events.Status, string) {}
 func (*nervous) Restored(int32, int64, string)    {}

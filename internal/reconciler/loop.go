@@ -40,7 +40,9 @@ type refusedRecord interface {
 type Loop struct {
 	Engine   *Engine
 	Open     func(ctx context.Context, table stream.Table) (Session, error)
-	MaxBatch int // records a transaction; 0 means 1,000
+	MaxBatch int           // records a transaction; 0 means 1,000
+	MaxBytes int           // of their keys and values, about; 0 means 32 MiB
+	Interval time.Duration // between the beginnings of two transactions under load; 0 commits what each poll returns
 	// CheckpointEvery is how often what changed is written to the engine's
 	// checkpoints; 0 means 5 minutes.
 	CheckpointEvery time.Duration
@@ -60,6 +62,7 @@ type Loop struct {
 	settled time.Time  // when the log was last asked
 	look    time.Time  // when it may be asked about stubs
 	reset   []time.Time
+	began   time.Time // the last batch
 	// What probes and scrapes ask must not wait for a restore or a commit.
 	once             sync.Once
 	prog             *progress
@@ -238,14 +241,7 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	if outdated > 0 {
 		idle = time.Millisecond
 	}
-	max := l.MaxBatch
-	if max == 0 {
-		max = 1000
-	}
-	pollCtx, cancel := context.WithTimeout(ctx, idle)
-	records, pollErr := s.Poll(pollCtx, max)
-	idled := pollCtx.Err() != nil
-	cancel()
+	records, idled, pollErr := l.gather(ctx, s, idle)
 	// The records count even beside an error: a loop that skips them loses
 	// them at the next commit.
 	if err := l.commit(ctx, s, records); err != nil {

@@ -64,7 +64,9 @@ func (m *Metrics) Watch(l *Loop) {
 }
 
 // Joined implements Observer.
-func (m *Metrics) Joined(source, verdict string) { m.joined.WithLabelValues(source, verdict).Inc() }
+func (m *Metrics) Joined(source, verdict string, n int) {
+	m.joined.WithLabelValues(source, verdict).Add(float64(n))
+}
 
 // DeadLetter implements Observer.
 func (m *Metrics) DeadLetter(class string) { m.dead.WithLabelValues(class).Inc() }

@@ -33,7 +33,7 @@ func (e *Engine) sideOutputs(b *Batch, t *touched) error {
 func (e *Engine) discrepancies(b *Batch, t *touched) error {
 	before := t.renew
 	if before == nil && t.had && !t.old.clean {
-		e.cfg.Rules.Read(&e.mem.reading, t.key, t.was.Evidence)
+		e.cfg.Rules.Read(&e.mem.reading, t.key, t.rows)
 		before = e.mem.reading.Assess(&e.mem.was)
 	}
 	for i := range t.after {
@@ -75,7 +75,7 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 		return nil
 	}
 	known := t.had || t.changed
-	st := t.now()
+	st := &t.state
 	task, ok := t.task, t.hasTask
 	if known && !t.changed {
 		task, ok = e.cfg.Rules.ReadSchedule(&e.mem.reading, st)
@@ -91,10 +91,9 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 		}
 	}
 	if !t.schedule {
-		var was events.CheckTask
-		had := false
-		if t.had {
-			was, had = e.cfg.Rules.ReadSchedule(&e.mem.reading, &t.was)
+		was, had := t.wasTask, t.hadTask
+		if t.had && !t.changed { // else it is the task, but for a hint
+			was, had = e.cfg.Rules.ReadSchedule(&e.mem.reading, st)
 		}
 		if ok == had && task == was {
 			return nil
@@ -180,12 +179,12 @@ func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name str
 		return fmt.Errorf("key in memory: %w", err)
 	}
 	t, err := e.touch(ctx, b, p, key, []byte(name))
-	if err != nil || t.changed || t.was.RulesVersion == e.cfg.Rules.VersionFor(&key) {
+	if err != nil || t.changed || t.version == e.cfg.Rules.VersionFor(&key) {
 		return err // already viewed by the current rules
 	}
-	e.cfg.Rules.Read(&e.mem.reading, key, t.was.Evidence)
+	e.cfg.Rules.Read(&e.mem.reading, key, t.rows)
 	before := t.shown
-	t.take(t.was.Evidence)
+	t.take(t.rows)
 	t.shown = e.mem.reading.Announced()
 	e.view(t, true)
 	t.at = int64(t.state.LastSeenAt)

@@ -103,11 +103,11 @@ type verdicts struct {
 	seen map[string]int
 }
 
-func (v *verdicts) Joined(_, verdict string) {
+func (v *verdicts) Joined(_, verdict string, n int) {
 	if v.seen == nil {
 		v.seen = map[string]int{}
 	}
-	v.seen[verdict]++
+	v.seen[verdict] += n
 }
 func (*verdicts) Restored(int32, int64, string)    {}
 func (*verdicts) CheckpointIgnored(string)         {}

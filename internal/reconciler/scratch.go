@@ -17,6 +17,8 @@ type scratch struct {
 	out     int // records that the last batch wrote
 	texts   codec.Texts
 	hash    []byte // what is hashed
+	value   []byte // of the entry that was read last
+	joined  joins
 
 	obs     observation // the record at hand
 	webhook events.Webhook
@@ -34,8 +36,8 @@ func (s *scratch) begin() {
 	if len(s.list) > maxScratch {
 		*s = scratch{out: s.out}
 	}
-	s.touched.reset()
-	s.rows.reset()
+	s.touched.used = 0
+	s.rows.chunk, s.rows.used = 0, 0
 	clear(s.names)
 	clear(s.list)
 	s.list = s.list[:0]
@@ -59,15 +61,9 @@ func (m *touchedRoom) next() *touched {
 		m.chunks = append(m.chunks, make([]touched, touchedChunk))
 	}
 	t := &m.chunks[c][m.used%touchedChunk]
+	*t = touched{} // now, and not all at once before: it is about to be written
 	m.used++
 	return t
-}
-
-func (m *touchedRoom) reset() {
-	for c := 0; c*touchedChunk < m.used; c++ {
-		clear(m.chunks[c][:min(m.used-c*touchedChunk, touchedChunk)])
-	}
-	m.used = 0
 }
 
 // rowRoom hands out room for rows of evidence.
@@ -79,8 +75,8 @@ type rowRoom struct {
 
 const rowChunk = 512
 
-// room is zero memory for at least n rows. What of it is used must be kept
-// before more is asked for.
+// room is memory for at least n rows, in which anything may stand. What of it is
+// used must be kept before more is asked for.
 func (m *rowRoom) room(n int) []events.Evidence {
 	if n > rowChunk {
 		return make([]events.Evidence, 0, n)
@@ -104,17 +100,30 @@ func (m *rowRoom) keep(rows []events.Evidence, n int) []events.Evidence {
 	return rows
 }
 
-// abandon leaves the rest of the chunk alone, in which something may have been
-// written that was not kept.
-func (m *rowRoom) abandon() {
-	if m.chunk < len(m.chunks) {
-		m.used = rowChunk
-	}
+// joins counts what a batch's records did: the observer hears of a batch at
+// once, because a counter with labels costs more than many a record.
+type joins []struct {
+	source, verdict string
+	n               int
 }
 
-func (m *rowRoom) reset() {
-	for c := range m.chunks[:min(m.chunk+1, len(m.chunks))] {
-		clear(m.chunks[c])
+func (j *joins) add(source, verdict string) {
+	for i := range *j {
+		if c := &(*j)[i]; c.source == source && c.verdict == verdict {
+			c.n++
+			return
+		}
 	}
-	m.chunk, m.used = 0, 0
+	*j = append(*j, struct {
+		source, verdict string
+		n               int
+	}{source, verdict, 1})
+}
+
+// tell reports and forgets the counts.
+func (j *joins) tell(o Observer) {
+	for _, c := range *j {
+		o.Joined(c.source, c.verdict, c.n)
+	}
+	*j = (*j)[:0]
 }

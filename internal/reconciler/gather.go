@@ -1,0 +1,60 @@
+package reconciler
+
+import (
+	"context"
+	"time"
+
+	"rampstream/internal/stream"
+)
+
+// gather polls one batch. After a quiet time what is there is taken and
+// committed at once. Under load a transaction an instant would cost brokers and
+// producer epochs more than the records do: so it goes on until MaxBatch or
+// MaxBytes is reached, or Interval has passed since the last batch began, and
+// nothing more is at hand. idled reports that a wait ended without records.
+//
+// Rebalances wait for a batch, so Interval bounds what gathering adds to that.
+func (l *Loop) gather(ctx context.Context, s Session, idle time.Duration) (rs []stream.Record, idled bool, err error) {
+	most, bytes := l.MaxBatch, l.MaxBytes
+	if most == 0 {
+		most = 1000
+	}
+	if bytes == 0 {
+		bytes = 32 << 20
+	}
+	rs, idled, err = pollFor(ctx, s, idle, most)
+	if l.Interval <= 0 || len(rs) == 0 {
+		return rs, idled, err
+	}
+	due, size := l.began.Add(l.Interval), sizeOf(rs)
+	for err == nil && len(rs) < most && size < bytes && ctx.Err() == nil {
+		wait := max(due.Sub(l.Now()), 0)
+		var more []stream.Record
+		more, _, err = pollFor(ctx, s, wait, most-len(rs))
+		if len(more) == 0 && wait == 0 {
+			break
+		}
+		if cap(rs) < most {
+			rs = append(make([]stream.Record, 0, most), rs...)
+		}
+		rs, size = append(rs, more...), size+sizeOf(more)
+	}
+	l.began = l.Now()
+	return rs, idled, err
+}
+
+// pollFor polls for at most wait; 0 takes what is at hand.
+func pollFor(ctx context.Context, s Session, wait time.Duration, most int) (rs []stream.Record, idled bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	rs, err = s.Poll(ctx, most)
+	return rs, ctx.Err() != nil, err
+}
+
+// sizeOf is the bytes of keys and values.
+func sizeOf(rs []stream.Record) (n int) {
+	for i := range rs {
+		n += len(rs[i].Key) + len(rs[i].Value)
+	}
+	return n
+}

@@ -10,6 +10,8 @@
 //	go run ./bench poller -orders 1000000 -rate 2000
 //	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave, stand still and die
 //	go run ./bench nonces -calls 1000000 -rebalance 20s -latency 0
+//	go run ./bench verify -for 2s          # deliveries verified a second and core, by provider
+//	go run ./bench timing -calls 1000000   # whether time tells how much of a signature was right
 //	go run ./bench hints                   # from an unsigned callback to the status call it causes
 //	export $(scripts/kafka up 1)           # a real one; the same commands use it
 //
@@ -56,7 +58,7 @@ func main() {
 
 func runMain(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: bench ingest|reconciler|restore|poller|nonces|hints [flags]")
+		return fmt.Errorf("usage: bench ingest|reconciler|restore|poller|nonces|hints|verify|timing [flags]")
 	}
 	var o options
 	f := flag.NewFlagSet("bench "+args[0], flag.ContinueOnError)
@@ -100,6 +102,10 @@ func runMain(ctx context.Context, args []string) error {
 		return benchPoller(ctx, o)
 	case "nonces":
 		return benchNonces(ctx, o)
+	case "verify":
+		return benchVerify(ctx, o)
+	case "timing":
+		return benchTiming(ctx, o)
 	case "hints":
 		if o.orders > 5000 {
 			o.orders = 500

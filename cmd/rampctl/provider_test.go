@@ -23,7 +23,7 @@ import (
 // The canaries of these tests: no output has them.
 var ctlCanaries = []string{
 	"ctl-kado-private-key-1", "ctl-kado-webhook-sec-1", "ctl-kado-webhook-sec-2", "ctl-kanga-secret-0001", "ctl-kanga-path-token",
-	"ctl-koinal-secret-0001", "ctl-koinal-callback-01", "ctl-kuna-password-01", "ctl-zumo-app-secret-1", "ctl-zumo-webhook-sec1",
+	"ctl-koinal-secret-0001", "ctl-koinal-callback-01", "ctl-kuna-password-01", "ctl-zumo-app-secret-1", "ctl-zumo-webhook-sec1", "ctl-zumo-hint-secret1",
 	"Canaryfirst", "canary@example.com", "7 Canary Row", "192.0.2.77", "canary-wallet",
 }
 

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -92,6 +95,44 @@ func TestWebhook_verifySaysWhy(t *testing.T) {
 		out, errs, code := c.run(tc.text, line...)
 		if code != tc.code {
 			t.Errorf("%s: exit code %d (%s); want %d\n%s", tc.name, code, errs, tc.code, out)
+		}
+		for _, want := range tc.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", tc.name, want, out)
+			}
+		}
+	}
+}
+
+// Nobody knows how Zumo signs. On an account that verifies nothing yet, verify
+// names each reading that the settings could name, and which of them fits.
+func TestWebhook_verifyNamesEveryReadingOfZumo(t *testing.T) {
+	c := newCtl(t)
+	c.config = filepath.Join(t.TempDir(), "hint.yaml")
+	text := `{kafka: {brokers: ["localhost:9092"]}, accounts: [{provider: zumo, account: hint, webhook: {trust: hint}, api: {app_id: a, app_secret: ctl-zumo-hint-secret1}}]}`
+	if err := os.WriteFile(c.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	zumoText := func(changed, header, prefix string) string {
+		const body = `{"eventType":"appUser.wallet.accounts.updated","subject":{"appUserId":"o-1","wallet":{"accounts":[]}}}`
+		m := hmac.New(sha256.New, []byte("ctl-zumo-hint-secret1"))
+		m.Write([]byte(body + changed))
+		return "POST /v1/webhooks/zumo/hint HTTP/1.1\n" + header + ": " + prefix + hex.EncodeToString(m.Sum(nil)) + "\n\n" + body
+	}
+	for _, tc := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"zumo, nothing configured", zumoText("", "X-Signature", "v1="), []string{
+			"ok     signature (not looked at: the account says trust: hint)", "aside  reading: hmac-sha256 of the body, base64, in X-Signature", "does not fit",
+			`aside  reading: hmac-sha256 of the body, hex, in X-Signature, under api.app_secret (it fits: set webhook.algorithm hmac-sha256, encoding hex, header X-Signature, prefix "v1=" and secrets)`,
+			"aside  reading: hmac-sha512 of the body, base64, in X-Signature", "aside  reading: hmac-sha512 of the body, hex, in X-Signature", "accepted by zumo/hint as HINT"}},
+		{"zumo, nothing that looks like a signature", zumoText("", "X-Other", ""), []string{"aside  a header that may be a signature (there is none: webhook.header can name another)"}},
+		{"zumo, nothing configured, one byte changed", zumoText(" ", "Zumo-Hmac", ""), []string{"aside  reading: hmac-sha256 of the body, hex, in Zumo-Hmac, under api.app_secret (does not fit"}},
+	} {
+		out, errs, code := c.run(tc.text, "webhook", "verify", "-")
+		if code != 0 {
+			t.Errorf("%s: exit code %d (%s); want 0\n%s", tc.name, code, errs, out)
 		}
 		for _, want := range tc.want {
 			if !strings.Contains(out, want) {

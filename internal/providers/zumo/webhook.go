@@ -19,10 +19,12 @@ type parser struct {
 	account events.Account
 	token   providers.PathToken
 	verify  *verifier
+	// appSecret is for ExplainWebhook alone: nothing is believed by it.
+	appSecret providers.Secret
 }
 
 func newParser(a providers.Account) (*parser, error) {
-	p := &parser{account: a.Account, token: providers.NewPathToken(a.Webhook.PathToken)}
+	p := &parser{account: a.Account, token: providers.NewPathToken(a.Webhook.PathToken), appSecret: a.API.AppSecret}
 	if a.Webhook.Algorithm == "" {
 		return p, nil
 	}

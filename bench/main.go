@@ -89,7 +89,12 @@ func runMain(ctx context.Context, args []string) error {
 			o.replicas = 3
 		}
 	}
-	switch args[0] {
+	return benchmark(ctx, args[0], o, f.Args())
+}
+
+// benchmark runs one by its name; rest are the words after the flags.
+func benchmark(ctx context.Context, name string, o options, rest []string) error {
+	switch name {
 	case "ingest":
 		return benchIngest(ctx, o)
 	case "reconciler":
@@ -97,7 +102,7 @@ func runMain(ctx context.Context, args []string) error {
 	case "restore":
 		return benchRestore(ctx, o)
 	case "held-states":
-		return heldStates(ctx, o, f.Args())
+		return heldStates(ctx, o, rest)
 	case "poller":
 		return benchPoller(ctx, o)
 	case "nonces":
@@ -112,13 +117,13 @@ func runMain(ctx context.Context, args []string) error {
 		}
 		return benchHints(ctx, o)
 	case "peer-ingest":
-		return peerIngest(ctx, o, f.Args())
+		return peerIngest(ctx, o, rest)
 	case "peer-poller":
-		return peerPoller(ctx, o, f.Args())
+		return peerPoller(ctx, o, rest)
 	case "peer-passthrough":
-		return peerPassthrough(ctx, o, f.Args())
+		return peerPassthrough(ctx, o, rest)
 	}
-	return fmt.Errorf("no benchmark %q", args[0])
+	return fmt.Errorf("no benchmark %q", name)
 }
 
 // row prints one figure row as JSON, so that runs can be compared by a script.

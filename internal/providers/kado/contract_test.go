@@ -226,3 +226,5 @@ func FuzzSigned(f *testing.F) { providertest.FuzzSigned(f, kado.Provider, contra
 func FuzzSigned_raw(f *testing.F) { providertest.FuzzSigned(f, kado.Provider, contractRoutes()[1]) }
 
 func FuzzHinted(f *testing.F) { providertest.FuzzHinted(f, kado.Provider, contractHinted()) }
+
+func FuzzExtra(f *testing.F) { providertest.FuzzExtra(f, kado.Provider, contractRoutes()[0]) }

@@ -177,3 +177,5 @@ func FuzzSigned_newline(f *testing.F) {
 }
 
 func FuzzHinted(f *testing.F) { providertest.FuzzHinted(f, koinal.Provider, contractHinted()) }
+
+func FuzzExtra(f *testing.F) { providertest.FuzzExtra(f, koinal.Provider, contractRoutes()[0]) }

@@ -37,6 +37,7 @@ func runSigned(t *testing.T, p providers.Provider, s Signed) {
 	t.Run("bodies", r.bodies)
 	t.Run("ids", r.ids)
 	t.Run("amounts", r.amounts)
+	t.Run("fields of tomorrow", r.tomorrow)
 	t.Run("accounts are apart", r.accounts)
 	t.Run("empty keys", r.emptyKeys)
 	t.Run("without API credentials", r.withoutAPI)

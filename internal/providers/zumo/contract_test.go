@@ -232,3 +232,5 @@ func FuzzSigned_base64(f *testing.F) { providertest.FuzzSigned(f, zumo.Provider,
 func FuzzHinted(f *testing.F) {
 	providertest.FuzzHinted(f, zumo.Provider, contractHinted("path token", "contract-path-token"))
 }
+
+func FuzzExtra(f *testing.F) { providertest.FuzzExtra(f, zumo.Provider, contractRoutes()[0]) }

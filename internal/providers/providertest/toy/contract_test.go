@@ -116,3 +116,5 @@ func TestContract(t *testing.T) { providertest.Run(t, subject()) }
 func FuzzSigned(f *testing.F) { providertest.FuzzSigned(f, toy.Provider, signed()) }
 
 func FuzzHinted(f *testing.F) { providertest.FuzzHinted(f, toy.Provider, subject().Hinted[0]) }
+
+func FuzzExtra(f *testing.F) { providertest.FuzzExtra(f, toy.Provider, signed()) }

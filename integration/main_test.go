@@ -134,6 +134,7 @@ var scenarios = []scenario{
 	{"peers, other dialect", peersOther, never},
 	{"exit codes", exitCodes, never},
 	{"twins", twins, never},
+	{"hanging transaction", hangingTransaction, never},
 	{"answers lost", answersLost, never},
 	{"offsets lost", offsetsLost, never},
 	{"coordinator storm", coordinatorStorm, never},

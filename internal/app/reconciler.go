@@ -71,7 +71,9 @@ func (p Program) Reconciler(ctx context.Context) error {
 		return nil
 	})
 	p.started("", admin.Addr())
-	return withAdmin(ctx, admin, loop.Run)
+	return withAdmin(ctx, admin, func(ctx context.Context) error {
+		return p.watchStable(ctx, "rampstream-reconciler", topics.All(), c.TransactionTimeout+10*time.Second, loop.Run)
+	})
 }
 
 func (p Program) openSession(ctx context.Context, table stream.Table) (reconciler.Session, error) {

@@ -27,6 +27,8 @@ import (
 	"os/signal"
 	"strings"
 	"time"
+
+	"rampstream/internal/config"
 )
 
 // options of every benchmark.
@@ -42,6 +44,8 @@ type options struct {
 	rebalance         time.Duration
 	calls             int
 	profile           string
+	batch             int
+	guarantee         string
 	peers, streams    bool
 	java              string
 	replicas          int
@@ -76,6 +80,8 @@ func runMain(ctx context.Context, args []string) error {
 	f.DurationVar(&o.rebalance, "rebalance", 9*time.Second, "about how often a poller joins, leaves, stands still or dies (nonces)")
 	f.IntVar(&o.calls, "calls", 0, "calls after which to end, as fast as they can be made; 0: see -for (nonces)")
 	f.StringVar(&o.profile, "profile", "", "file for a CPU profile (restore)")
+	f.IntVar(&o.batch, "batch", config.Default().Reconciler.MaxBatch, "input records a transaction at most, of the pass-through too (reconciler)")
+	f.StringVar(&o.guarantee, "guarantee", string(config.ExactlyOnce), "exactly_once or at_least_once, of the pass-through too (reconciler)")
 	f.BoolVar(&o.peers, "peers", true, "run the peer too")
 	f.BoolVar(&o.streams, "streams", false, "run Kafka Streams too, on a real Kafka (reconciler); needs Java 17 and Maven")
 	f.StringVar(&o.java, "java", "-Xms1g -Xmx1g -XX:+UseSerialGC", "flags of its virtual machine")

@@ -117,8 +117,14 @@ type process struct {
 }
 
 func (b *bed) start(ctx context.Context, name string, args ...string) (*process, error) {
+	return b.startWith(ctx, nil, name, args...)
+}
+
+// startWith adds to the environment.
+func (b *bed) startWith(ctx context.Context, env []string, name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, filepath.Join(b.dir, name), args...)}
 	p.cmd.Stderr = &p.log
+	p.cmd.Env = append(os.Environ(), env...)
 	return p, p.cmd.Start()
 }
 

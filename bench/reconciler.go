@@ -8,14 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"rampstream/internal/app"
 	"rampstream/internal/codec"
+	"rampstream/internal/config"
 	"rampstream/internal/events"
 	"rampstream/internal/inspect"
 	"rampstream/internal/kafka"
@@ -29,6 +27,7 @@ type reconcilerRow struct {
 	Partitions int     `json:"partitions"`
 	Events     int     `json:"events"`
 	Orders     int     `json:"orders"`
+	Batch      int     `json:"max_batch,omitempty"`
 	Seconds    float64 `json:"seconds"`
 	PerSecond  float64 `json:"events_per_second"`
 	CPUMicros  float64 `json:"cpu_us_per_event"`
@@ -39,6 +38,9 @@ type reconcilerRow struct {
 }
 
 func benchReconciler(ctx context.Context, o options) error {
+	if g := config.Guarantee(o.guarantee); g != config.ExactlyOnce && g != config.AtLeastOnce {
+		return fmt.Errorf("guarantee %q: exactly_once or at_least_once", o.guarantee)
+	}
 	b, err := newBed(ctx, o)
 	if err != nil {
 		return err
@@ -139,7 +141,7 @@ func (b *bed) measureReconciler(ctx context.Context, o options, cd *codec.Codec)
 	}
 	defer log.Close()
 	began := time.Now()
-	p, err := b.start(ctx, "reconciler", "-config", b.file)
+	p, err := b.startWith(ctx, []string{"RAMP_RECONCILER_MAX_BATCH=" + strconv.Itoa(o.batch), "RAMP_RECONCILER_GUARANTEE=" + o.guarantee}, "reconciler", "-config", b.file)
 	if err != nil {
 		return err
 	}
@@ -152,69 +154,7 @@ func (b *bed) measureReconciler(ctx context.Context, o options, cd *codec.Codec)
 	if err != nil {
 		return err
 	}
-	row(f.into(reconcilerRow{Bench: "reconciler: exactly once", Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, PeakRSSMiB: u.RSS >> 20}))
-	return nil
-}
-
-func (b *bed) measurePassthrough(ctx context.Context, o options) error {
-	t := b.cfg.Topics.Names()
-	done, end, err := b.committed("bench-passthrough-" + t.DeadLetter)
-	if err != nil {
-		return err
-	}
-	defer end()
-	began := time.Now()
-	p, err := b.start(ctx, "bench", "peer-passthrough", "-brokers", strings.Join(b.cfg.Kafka.Brokers, ","), "-events", strconv.Itoa(o.events), "--", t.Webhook, t.StatusCheck, t.DeadLetter)
-	if err != nil {
-		return err
-	}
-	f, err := p.watch(ctx, began, int64(o.events), done)
-	if err != nil {
-		return err
-	}
-	u, err := p.stop()
-	if err != nil {
-		return err
-	}
-	row(f.into(reconcilerRow{Bench: "peer: consume and produce, exactly once, no work", Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, PeakRSSMiB: u.RSS >> 20}))
-	return nil
-}
-
-// peerPassthrough copies two topics to a third, one transaction a poll, until
-// SIGTERM.
-func peerPassthrough(ctx context.Context, o options, args []string) error {
-	if len(args) != 3 {
-		return fmt.Errorf("usage: bench peer-passthrough FROM FROM TO")
-	}
-	s, err := kgo.NewGroupTransactSession(
-		kgo.SeedBrokers(strings.Split(o.brokers, ",")...), kgo.TransactionalID("bench-passthrough"), kgo.ConsumerGroup("bench-passthrough-"+args[2]),
-		kgo.ConsumeTopics(args[:2]...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.Balancers(kgo.RangeBalancer()), kgo.ProducerLinger(5*time.Millisecond),
-	)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
-	for ctx.Err() == nil {
-		fs := s.PollRecords(ctx, 1000)
-		if fs.Empty() {
-			continue
-		}
-		if err := s.Begin(); err != nil {
-			return err
-		}
-		e := kgo.AbortingFirstErrPromise(s.Client())
-		fs.EachRecord(func(r *kgo.Record) {
-			s.Produce(ctx, &kgo.Record{Topic: args[2], Key: r.Key, Value: r.Value}, e.Promise())
-		})
-		perr := e.Err()
-		_, err := s.End(context.WithoutCancel(ctx), kgo.TransactionEndTry(perr == nil))
-		if err := errors.Join(perr, err); err != nil {
-			return err
-		}
-	}
+	row(f.into(reconcilerRow{Bench: "reconciler: " + once(o), Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, Batch: o.batch, PeakRSSMiB: u.RSS >> 20}))
 	return nil
 }
 

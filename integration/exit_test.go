@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"rampstream/internal/config"
 	"rampstream/internal/demo"
 	"rampstream/internal/kafka"
@@ -52,6 +54,15 @@ func exitCodes(t *testing.T, p platform) {
 	}
 	if code, out := w.command("rampctl", "-c", other, "schemas", "check"); code != run.Refused || !strings.Contains(out, "rampctl schemas register") {
 		t.Errorf("rampctl schemas check: exit code %d, want %d\n%s", code, run.Refused, out)
+	}
+
+	// A topic that refuses what ingest may have to write.
+	for _, value := range []string{"1000", "1048576"} {
+		_, err := w.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, names.DeadLetter)
+		must(t, err)
+		if value == "1000" {
+			w.refuses("ingest", w.file, run.Refused, names.DeadLetter+" takes records of 1000 bytes", "rampctl topics apply")
+		}
 	}
 
 	// One topic of each program is gone.

@@ -46,6 +46,9 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 	if err := p.partitions(ctx, "rampstream-ingest"); err != nil {
 		return err
 	}
+	if err := p.sizes(ctx, "rampstream-ingest", largest(p.Config)); err != nil {
+		return err
+	}
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err

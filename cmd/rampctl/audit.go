@@ -12,7 +12,6 @@ import (
 
 	"rampstream/internal/app"
 	"rampstream/internal/codec"
-	"rampstream/internal/events"
 	"rampstream/internal/inspect"
 	"rampstream/internal/oracle"
 	"rampstream/internal/order"
@@ -165,8 +164,7 @@ func (a *auditor) setAside(ctx context.Context) error {
 // subject is one key of a partition: what is left of its inputs, and its state.
 type subject struct {
 	history *oracle.History
-	rows    []events.Evidence // of the inputs that are left
-	value   []byte            // of the state record; nil for none
+	value   []byte // of the state record; nil for none
 	moving  bool
 }
 

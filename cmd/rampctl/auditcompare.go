@@ -43,16 +43,13 @@ func (a *auditor) input(ctx context.Context, s *snapshot, rec stream.Record) err
 		s.redriven[string(letter)] = true
 	}
 	aside, was := a.aside[rec.At().String()]
-	key, tell, rows, err := a.decode(ctx, rec)
+	key, tell, err := a.decode(ctx, rec)
 	join := func() {
 		sub := a.subject(s, []byte(key.String()))
 		if sub.history == nil {
 			sub.history = oracle.NewHistory(key, a.rules.Settings().Margin)
 		}
 		tell(sub.history)
-		if s.truncated {
-			sub.rows = order.Join(sub.rows, rows)
-		}
 	}
 	switch {
 	case was && aside.final, errors.Is(err, codec.ErrCorrupt), errors.Is(err, codec.ErrWrongRecord), was && errors.Is(err, codec.ErrUnknownSchema):
@@ -82,21 +79,20 @@ func (a *auditor) judgeReadable(s *snapshot) {
 	}
 }
 
-// decode reads an input record for both implementations of the rules.
-func (a *auditor) decode(ctx context.Context, rec stream.Record) (key events.Key, tell func(*oracle.History), rows []events.Evidence, err error) {
+// decode reads an input record for the oracle.
+func (a *auditor) decode(ctx context.Context, rec stream.Record) (key events.Key, tell func(*oracle.History), err error) {
 	appended := events.Millis(rec.AppendedAt(a.r.cfg.Reconciler.BelieveOrigin))
 	at := oracle.Where{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, AppendedAt: appended}
-	where := order.Where{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, AppendedAt: appended}
 	switch rec.Topic {
 	case a.r.Topics.Webhook:
 		w, err := a.r.Codec.DecodeWebhook(ctx, rec.Value)
-		return w.Key, func(h *oracle.History) { h.Webhook(w, at) }, a.rules.FromWebhook(w, where), err
+		return w.Key, func(h *oracle.History) { h.Webhook(w, at) }, err
 	case a.r.Topics.StatusCheck:
 		c, err := a.r.Codec.DecodeStatusCheck(ctx, rec.Value)
-		return c.Key, func(h *oracle.History) { h.Check(c, at) }, a.rules.FromCheck(c, where), err
+		return c.Key, func(h *oracle.History) { h.Check(c, at) }, err
 	}
 	i, err := a.r.Codec.DecodeIntent(ctx, rec.Value)
-	return i.Key, func(h *oracle.History) { h.Intent(i, at) }, a.rules.FromIntent(i, where), err
+	return i.Key, func(h *oracle.History) { h.Intent(i, at) }, err
 }
 
 func (a *auditor) oracleRules(l events.Lane) oracle.Rules {
@@ -150,6 +146,10 @@ func (a *auditor) compare(ctx context.Context, name string, sub *subject, trunca
 
 // unequal judges a state whose bytes are not the derived ones.
 func (a *auditor) unequal(key events.Key, sub *subject, want, have events.State, derived, stands []byte, truncated bool) error {
+	var left []events.Evidence // what the oracle makes of the inputs that are left
+	if sub.history != nil {
+		left = sub.history.Evidence()
+	}
 	current := have.RulesVersion == a.rules.LaneVersion(key.Lane())
 	switch {
 	case bytes.Equal(derived, stands): // written with another version of the schema
@@ -158,7 +158,7 @@ func (a *auditor) unequal(key events.Key, sub *subject, want, have events.State,
 	case derived != nil && !current && slices.Equal(want.Evidence, have.Evidence):
 		a.sum.OtherRules++ // waits to be viewed again
 		return nil
-	case truncated && slices.Equal(order.Join(sub.rows, have.Evidence), have.Evidence):
+	case truncated && slices.Equal(order.Join(left, have.Evidence), have.Evidence):
 		viewed, err := a.local.EncodeState(a.rules.View(key, have.Evidence))
 		if err != nil {
 			return fmt.Errorf("%s: %w", key, err)

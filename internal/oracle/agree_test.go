@@ -24,6 +24,7 @@ import (
 
 var (
 	histories = flag.Int("histories", 0, "random histories to compare (default 100,000; fewer with -short or -race)")
+	records   = flag.Int("records", 0, "records of each random history, exactly (default mostly few, at most 200)")
 	seed      = flag.Uint64("seed", 1, "seed of the first random history")
 )
 
@@ -92,7 +93,8 @@ func oracleRules(r order.Rules, lane events.Lane) oracle.Rules {
 // behind: the lattice, fed in any order with repetitions and in pieces, gives
 // the bytes of the oracle, which sees everything at once.
 //
-//	go test ./internal/oracle -run agrees -histories 1000000
+//	go test ./internal/oracle -run agreesWithTheOracle -histories 1000000
+//	go test ./internal/oracle -run agreesWithTheOracle -histories 20000 -records 200
 func TestOrder_agreesWithTheOracle(t *testing.T) {
 	r, cd := newRules(t), newCodec(t)
 	count := *histories
@@ -107,7 +109,7 @@ func TestOrder_agreesWithTheOracle(t *testing.T) {
 	}
 	began := time.Now()
 	met := coverage{}
-	var next, records atomic.Int64
+	var next, told atomic.Int64
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for range runtime.GOMAXPROCS(0) {
@@ -115,7 +117,7 @@ func TestOrder_agreesWithTheOracle(t *testing.T) {
 			mine := coverage{}
 			for n := next.Add(1); n <= int64(count) && !t.Failed(); n = next.Add(1) {
 				w := newWorld(*seed+uint64(n), 200)
-				records.Add(int64(len(w.log)))
+				told.Add(int64(len(w.log)))
 				for _, key := range w.keys {
 					if st, ok := compare(t, r, cd, w, key); ok {
 						mine.add(st)
@@ -130,7 +132,7 @@ func TestOrder_agreesWithTheOracle(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d histories, %d records, %d states in %v", count, records.Load(), met["states"], time.Since(began).Round(time.Millisecond))
+	t.Logf("%d histories, %d records, %d states in %v", count, told.Load(), met["states"], time.Since(began).Round(time.Millisecond))
 	met.check(t)
 }
 

@@ -92,6 +92,9 @@ func newWorld(seed uint64, limit int) *world {
 	if w.wild != "" {
 		n = limit
 	}
+	if *records > 0 {
+		n = *records
+	}
 	vocabulary := words
 	if w.rng.IntN(3) == 0 { // few words: they come again
 		vocabulary = []string{words[w.rng.IntN(len(words))], words[w.rng.IntN(len(words))], words[w.rng.IntN(5)]}
@@ -160,7 +163,11 @@ func (w *world) record(key events.Key, source, word string) record {
 			rec.intent.Operator = word
 		}
 		rec.intent.Status = []events.Status{events.StatusCompleted, events.StatusFailed, events.StatusExpired, events.StatusRefunded}[w.rng.IntN(4)]
-		if w.wild == "" && w.rng.IntN(12) == 0 {
+		seldom := 12
+		if *records > 0 { // a long history would mostly be forgotten
+			seldom = 12 * *records
+		}
+		if w.wild == "" && w.rng.IntN(seldom) == 0 {
 			rec.intent.Kind, rec.intent.Status = events.Forget, events.StatusUnknown
 		}
 	}

@@ -80,7 +80,7 @@ func absorbRow(dst, a []events.Evidence, r *events.Evidence, own bool) (rows []e
 		a[i] = mergeRow(a[i], *r)
 		return a, true
 	}
-	return slices.Insert(a, i, *r), true
+	return slices.Insert(a, mutatePlace(i, len(a)), *r), true
 }
 
 // sameMemory reports whether dst, of length 0, begins where a does.
@@ -114,9 +114,9 @@ func meanings(rows []events.Evidence, i int, r *events.Evidence) (n int) {
 
 // mergeChanges reports whether mergeRow(*a, *b) differs from *a.
 func mergeChanges(a, b *events.Evidence) bool {
-	if compareSightings(&b.First, &a.First) < 0 {
+	if mutateFirst(compareSightings(&b.First, &a.First), a.Kind) < 0 {
 		return true
 	}
-	c := compareLast(&b.Last, &a.Last)
+	c := mutateTie(compareLast(&b.Last, &a.Last))
 	return c > 0 || (c == 0 && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest())
 }

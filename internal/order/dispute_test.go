@@ -57,6 +57,7 @@ func TestView_disputes(t *testing.T) {
 		{"every COMPLETED counts, not only the first", []say{{"intent", "", 1, "1", 0}, {"hook", "done", 2, "1", 0}, {"poll", "done", 20, "0.5", 0}}, events.StatusDisputed, order.RuleAmountMismatch, 20},
 		{"a second webhook with another amount", []say{{"intent", "", 1, "1", 0}, {"hook", "done", 2, "1", 0}, {"hook", "done", 5, "3", 0}}, events.StatusDisputed, order.RuleAmountMismatch, 5},
 		{"an amount said before the end counts if the end states none", []say{{"intent", "", 1, "1", 0}, {"poll", "wait", 2, "2", 0}, {"hook", "done", 5, "", 0}}, events.StatusDisputed, order.RuleAmountMismatch, 5},
+		{"the thirtieth digit differs", []say{{"intent", "", 1, "1", 0}, {"hook", "done", 5, "1.000000000000000000000000000001", 0}}, events.StatusDisputed, order.RuleAmountMismatch, 5},
 		{"absent is not zero", []say{{"intent", "", 1, "1", 0}, {"hook", "done", 5, "", 0}}, events.StatusCompleted, order.RuleTerminal, 5},
 
 		{"flapping: since the last interruption", []say{{"poll", "hold", 1, "", 0}, {"poll", "run", 5, "", 0}, {"poll", "hold", 9, "", 0}, {"poll", "run", 12, "", 0}, {"poll", "hold", 15, "", 0}}, events.StatusOnHold, order.RuleLatestPoll, 12},

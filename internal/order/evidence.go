@@ -58,7 +58,7 @@ func (r Rules) FromIntent(i events.Intent, at Where) []events.Evidence {
 
 // AppendWebhook appends FromWebhook to dst.
 func (r *Rules) AppendWebhook(dst []events.Evidence, w *events.Webhook, at *Where) []events.Evidence {
-	if w.Trust != events.TrustSigned {
+	if mutateTrust(w.Trust) != events.TrustSigned {
 		return dst
 	}
 	s, future := at.sight(w.ObservedAt, w.EventID, r.margin())

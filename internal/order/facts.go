@@ -235,7 +235,7 @@ func compare(a, b events.Amount) int {
 	case errB != nil:
 		return 1
 	}
-	return x.Cmp(y)
+	return mutateAmounts(x.Cmp(y), x, y)
 }
 
 // exact holds every digit of two amounts of 80 digits each.

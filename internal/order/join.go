@@ -59,10 +59,10 @@ func mergeEqual(rows []events.Evidence) []events.Evidence {
 // mergeRow joins two rows of one key: the earliest first, the latest last, and
 // of polls the facts at the latest.
 func mergeRow(a, b events.Evidence) events.Evidence {
-	if compareSightings(&b.First, &a.First) < 0 {
+	if mutateFirst(compareSightings(&b.First, &a.First), a.Kind) < 0 {
 		a.First = b.First
 	}
-	c := compareLast(&b.Last, &a.Last)
+	c := mutateTie(compareLast(&b.Last, &a.Last))
 	// One sighting, or one digest, with two sets of facts cannot come from one
 	// log; the digest keeps the choice independent of order all the same.
 	if c > 0 || (c == 0 && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest()) {

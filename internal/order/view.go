@@ -123,6 +123,7 @@ func (in *Reading) Assess(st *events.State) []events.Discrepancy {
 	if d.since == 0 {
 		st.Since = s.since(d.status)
 	}
+	mutateSince(&st.Since)
 	if d.rule == RuleForgotten {
 		return nil
 	}

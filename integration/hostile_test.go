@@ -38,6 +38,9 @@ var attacks = []struct {
 	{"forged", hostileHead + "Content-Length: 2\r\n\r\n{}", []int{401}},
 }
 
+// slow is how many connections drip at once.
+const slow = 2000
+
 // hostile: requests that no provider sends, many and long ones, beside good
 // traffic. Nothing of them is published, memory stays bounded, and the good
 // traffic hardly notices.
@@ -68,9 +71,9 @@ func hostile(t *testing.T, p platform) {
 			w.endless(flood, "Transfer-Encoding: chunked\r\n\r\n", "10000\r\n"+strings.Repeat("x", 64<<10)+"\r\n")
 		})
 	}
-	for range 100 {
-		wg.Go(func() { w.raw(strings.Replace(hostileHead, "Host", "X-Slow: ", 1), "x", 100*time.Millisecond) })
-		wg.Go(func() { w.raw(hostileHead+"Content-Length: 1000\r\n\r\n", "x", 100*time.Millisecond) })
+	for range slow / 2 {
+		wg.Go(func() { w.raw(strings.Replace(hostileHead, "Host", "X-Slow: ", 1), "x", time.Second) })
+		wg.Go(func() { w.raw(hostileHead+"Content-Length: 1000\r\n\r\n", "x", time.Second) })
 	}
 	go func() { wg.Wait(); close(attacked) }()
 	during := w.good(0, attacked)

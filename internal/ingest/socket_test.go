@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -249,6 +251,39 @@ func TestSocket_slowPeers(t *testing.T) {
 				t.Errorf("%d events; want only the other client's", n)
 			}
 		})
+	}
+}
+
+// A client that asks again and again and reads no answer is cut at the deadline
+// of writing, and others are served meanwhile.
+func TestSocket_slowReader(t *testing.T) {
+	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
+		c.Limits.Publish, c.Limits.Write = 300*time.Millisecond, 600*time.Millisecond
+	})
+	c := s.dial(t)
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	cut := make(chan error, 1)
+	go func() {
+		for {
+			// Refused without a look at its body, so that only answers pile up.
+			if _, err := io.WriteString(c, "PUT "+hook+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				cut <- err
+				return
+			}
+		}
+	}()
+	for done := false; !done; {
+		if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
+			t.Errorf("another client = %d; want 200", got)
+		}
+		select {
+		case err := <-cut:
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("never cut: %v", err)
+			}
+			done = true
+		default:
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rampstream/integration"
+	"rampstream/internal/config"
 	"rampstream/internal/demo"
 	"rampstream/internal/events"
 	"rampstream/internal/providers/simulator"
@@ -102,6 +103,7 @@ func (w *world) record() integration.Run {
 	}
 	run, err := w.ground().Record(ctx, output.String())
 	must(w.t, err)
+	run.AtLeastOnce = w.cfg.Reconciler.Guarantee == config.AtLeastOnce
 	if w.counted {
 		run.Requests = w.ground().Requests()
 	}

@@ -117,6 +117,7 @@ func always(platform) bool { return true }
 var scenarios = []scenario{
 	{"ring", ring, never},
 	{"crash", crash, never},
+	{"at least once", atLeastOnce, never},
 	{"rebalance", rebalance, never},
 	{"pollers", pollers, never},
 	{"unheard", unheard, never},

@@ -193,9 +193,9 @@ type Reconciler struct {
 	// until a rebalance can go on.
 	MaxBatch      int  `koanf:"max_batch" yaml:"max_batch"`
 	MaxBatchBytes Size `koanf:"max_batch_bytes" yaml:"max_batch_bytes"`
-	// CommitInterval is the least time between the beginnings of two transactions
-	// under load, unless a batch is full; after a quiet time what comes is committed
-	// at once. Every transaction costs the brokers a marker in each partition and
+	// CommitInterval is the time between two transactions under load, on average
+	// and unless a batch is full; after a quiet time what comes is committed at once,
+	// 25 times before the interval counts. Every transaction costs the brokers a marker in each partition and
 	// the producer one of its 32,767 epochs. 0 commits what each poll returns.
 	CommitInterval time.Duration `koanf:"commit_interval" yaml:"commit_interval"`
 	// Compression of what is written: none, snappy, lz4 or zstd.
@@ -273,7 +273,7 @@ func Default() Config {
 		Reconciler: Reconciler{
 			Group: "ramp-reconciler", AdminListen: "127.0.0.1:9092",
 			CheckpointInterval: 5 * time.Minute,
-			Guarantee:          ExactlyOnce, MaxBatch: 5000, MaxBatchBytes: 32 << 20, CommitInterval: 200 * time.Millisecond,
+			Guarantee:          ExactlyOnce, MaxBatch: 5000, MaxBatchBytes: 32 << 20, CommitInterval: 100 * time.Millisecond,
 			Compression: "snappy", GCPercent: 200, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
 		},
 		Rules: Rules{

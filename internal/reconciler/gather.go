@@ -7,11 +7,15 @@ import (
 	"rampstream/internal/stream"
 )
 
+// savedBatches may begin at once after a quiet time, before Interval counts.
+const savedBatches = 25
+
 // gather polls one batch. After a quiet time what is there is taken and
 // committed at once. Under load a transaction an instant would cost brokers and
-// producer epochs more than the records do: so it goes on until MaxBatch or
-// MaxBytes is reached, or Interval has passed since the last batch began, and
-// nothing more is at hand. idled reports that a wait ended without records.
+// producer epochs more than the records do: then it goes on until MaxBatch or
+// MaxBytes is reached, or it is due: batches begin Interval apart on average, of
+// which savedBatches can be saved up. idled reports that a wait ended without
+// records.
 //
 // Rebalances wait for a batch, so Interval bounds what gathering adds to that.
 func (l *Loop) gather(ctx context.Context, s Session, idle time.Duration) (rs []stream.Record, idled bool, err error) {
@@ -26,9 +30,13 @@ func (l *Loop) gather(ctx context.Context, s Session, idle time.Duration) (rs []
 	if l.Interval <= 0 || len(rs) == 0 {
 		return rs, idled, err
 	}
-	due, size := l.began.Add(l.Interval), sizeOf(rs)
+	now := l.now()
+	if l.due.Before(now.Add(-savedBatches * l.Interval)) {
+		l.due = now.Add(-savedBatches * l.Interval)
+	}
+	size := sizeOf(rs)
 	for err == nil && len(rs) < most && size < bytes && ctx.Err() == nil {
-		wait := max(due.Sub(l.Now()), 0)
+		wait := max(l.due.Sub(l.now()), 0)
 		var more []stream.Record
 		more, _, err = pollFor(ctx, s, wait, most-len(rs))
 		if len(more) == 0 && wait == 0 {
@@ -39,7 +47,7 @@ func (l *Loop) gather(ctx context.Context, s Session, idle time.Duration) (rs []
 		}
 		rs, size = append(rs, more...), size+sizeOf(more)
 	}
-	l.began = l.Now()
+	l.due = l.due.Add(l.Interval)
 	return rs, idled, err
 }
 

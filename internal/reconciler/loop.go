@@ -42,7 +42,7 @@ type Loop struct {
 	Open     func(ctx context.Context, table stream.Table) (Session, error)
 	MaxBatch int           // records a transaction; 0 means 1,000
 	MaxBytes int           // of their keys and values, about; 0 means 32 MiB
-	Interval time.Duration // between the beginnings of two transactions under load; 0 commits what each poll returns
+	Interval time.Duration // between two transactions under load, on average; 0 commits what each poll returns
 	// CheckpointEvery is how often what changed is written to the engine's
 	// checkpoints; 0 means 5 minutes.
 	CheckpointEvery time.Duration
@@ -62,7 +62,7 @@ type Loop struct {
 	settled time.Time  // when the log was last asked
 	look    time.Time  // when it may be asked about stubs
 	reset   []time.Time
-	began   time.Time // the last batch
+	due     time.Time // when the next batch may begin without more
 	// What probes and scrapes ask must not wait for a restore or a commit.
 	once             sync.Once
 	prog             *progress

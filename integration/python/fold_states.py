@@ -116,7 +116,17 @@ def set_aside(topics, name):
     return out
 
 
-def histories(topics, names, position, after, margin):
+def appended(message, believe):
+    """The append time by a broker's clock; None where it is not known."""
+    stamp, at = message.timestamp()
+    at = at if stamp == TIMESTAMP_LOG_APPEND_TIME else None
+    origin = dict(message.headers() or []).get("ramp_origin_appended_at", b"") if believe else b""
+    if origin.isdigit() and int(origin) > 0:
+        return int(origin) if at is None else min(at, int(origin))
+    return at
+
+
+def histories(topics, names, position, after, margin, believe):
     """What was said about each subject below the reconciler's position, and the
     subjects about which it has read something since."""
     aside, out, moving = set_aside(topics, names["dead-letter"]), {}, set()
@@ -138,8 +148,7 @@ def histories(topics, names, position, after, margin):
             key = m.key().decode()
             if value["key"] != key or (murmur2(m.key()) & 0x7FFFFFFF) % topics.count != m.partition():
                 continue
-            stamp, at = m.timestamp()
-            said = read(kind, value, where, at if stamp == TIMESTAMP_LOG_APPEND_TIME else None, margin)
+            said = read(kind, value, where, appended(m, believe), margin)
             if said is not None:
                 out.setdefault(key, []).append(said)
     return out, moving
@@ -194,7 +203,7 @@ def main(brokers, registry, lifecycles, config):
         before = positions(topics, names["reconciler-position"])
         states = {kind: topics.latest(names[topic]) for kind, topic in (("OrderState", "order-state"), ("CustomerState", "customer-state"))}
         after = positions(topics, names["reconciler-position"])
-        said, moving = histories(topics, names, before, after, settings.margin)
+        said, moving = histories(topics, names, before, after, settings.margin, (config.get("reconciler") or {}).get("believe_origin", False))
         for kind, latest in states.items():
             compare(topics, kind, latest, said, moving, lanes, settings, total)
     finally:

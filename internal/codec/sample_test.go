@@ -46,6 +46,26 @@ func samples() map[string]any {
 	}
 }
 
+// samplesOfVersion2 are those of the records that version 2 of the schemas has
+// changed, with what was added.
+func samplesOfVersion2() map[string]any {
+	listed := func(st events.State) events.State {
+		for i, e := range st.Evidence {
+			st.Evidence[i].Listed = e.Kind <= events.EvidencePoll
+		}
+		return st
+	}
+	position := samples()["ReconcilerPosition-full"].(events.Position)
+	position.RulesGeneration, position.RulesCode, position.Superseded = 2, 3, []string{"0123456789abcdef", "fedcba9876543210"}
+	customer := fullCustomerState()
+	customer.Evidence = fullOrderState().Evidence
+	return map[string]any{
+		"OrderState-full": listed(fullOrderState()), "OrderState-minimal": events.State{Key: minimalKey},
+		"CustomerState-full": listed(customer), "CustomerState-minimal": samples()["CustomerState-minimal"],
+		"ReconcilerPosition-full": position, "ReconcilerPosition-minimal": events.Position{},
+	}
+}
+
 var (
 	orderKey    = events.Key{Provider: "kado", Account: "acme", ID: "order-1"}
 	customerKey = events.Key{Provider: "zumo", Account: "acme.eu", Kind: events.Customer, ID: "c:77"}

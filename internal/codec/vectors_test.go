@@ -54,13 +54,17 @@ func recordOf(t *testing.T, name string) record {
 
 // A vector is never edited: consumers have these bytes on disk. A change that
 // needs one edited is a new version of the schema, with vectors of its own.
-func TestVectors_v1(t *testing.T) {
-	const version = "v1"
+func TestVectors_v1(t *testing.T) { vectors(t, "v1", samples()) }
+
+// Version 2 has the listed words of evidence, and where a position's rules stand.
+func TestVectors_v2(t *testing.T) { vectors(t, "v2", samplesOfVersion2()) }
+
+func vectors(t *testing.T, version string, all map[string]any) {
 	c, err := codec.New(nil, releases{version})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for vector, value := range samples() {
+	for vector, value := range all {
 		t.Run(vector, func(t *testing.T) {
 			name, _, _ := strings.Cut(vector, "-")
 			path := filepath.Join("testdata", "vectors", version, vector)

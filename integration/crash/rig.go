@@ -143,7 +143,12 @@ func (r *rig) populate(ctx context.Context, brokers []string, registry string) e
 		return err
 	}
 	r.undo = append(r.undo, r.front.close)
-	r.ground.Sim, err = demo.New(ctx, demo.Options{Seed: r.o.seed, Faults: simulator.DefaultFaults(), Ingest: r.front.url})
+	// The poller halves its rate at every 429 and is slow to raise it again. From
+	// providers that say it at random, and have no limit, it would learn to ask
+	// once a second and be hours behind.
+	faults := simulator.DefaultFaults()
+	faults.RateLimit = 0.0005
+	r.ground.Sim, err = demo.New(ctx, demo.Options{Seed: r.o.seed, Faults: faults, Ingest: r.front.url})
 	if err != nil {
 		return err
 	}
@@ -175,7 +180,7 @@ func (r *rig) config(brokers []string, registry string) config.Config {
 	c.Poller.SessionTimeout, c.Reconciler.SessionTimeout, c.Reconciler.TransactionTimeout = r.o.sessionTO, r.o.sessionTO, r.o.txnTO
 	// A provider may change its mind after the first confirmation, and the
 	// webhook that says so may be lost: ask again when every order has ended.
-	c.Rules.ConfirmationsCompleted = []time.Duration{4 * time.Second, 15 * time.Second, 45 * time.Second}
+	c.Rules.ConfirmationsCompleted = []time.Duration{4 * time.Second, 25 * time.Second}
 	c.Rules.ConfirmationsOther = c.Rules.ConfirmationsCompleted
 	c.Poller.CallTimeout = r.o.sessionTO / 3
 	if r.o.atLeast {

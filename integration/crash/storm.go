@@ -153,7 +153,7 @@ func (r *rig) faults(ctx context.Context, p *plan, res *result, out io.Writer) e
 }
 
 // settleWithin is long: providers must end, and be asked a last time.
-const settleWithin = 90 * time.Second
+const settleWithin = 150 * time.Second
 
 // settle heals everything and waits until every state is what its provider
 // finally says and stays so.

@@ -136,6 +136,7 @@ var scenarios = []scenario{
 	{"exit codes", exitCodes, never},
 	{"twins", twins, never},
 	{"hanging transaction", hangingTransaction, never},
+	{"made anew", madeAnew, never},
 	{"answers lost", answersLost, never},
 	{"offsets lost", offsetsLost, never},
 	{"coordinator storm", coordinatorStorm, never},

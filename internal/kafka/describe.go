@@ -16,10 +16,26 @@ import (
 
 var _ stream.Describer = (*Log)(nil)
 
-// Describe implements stream.Describer. It needs the right to describe the
-// topics and their configs.
-func (l *Log) Describe(ctx context.Context, topics ...string) (map[string]stream.About, error) {
-	// Not from the client's cache: what is asked for is whether a topic is another.
+var _ stream.Identifier = (*Log)(nil)
+
+// Identify implements stream.Identifier.
+func (l *Log) Identify(ctx context.Context, topics ...string) (map[string]string, error) {
+	resp, err := l.fresh(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(topics))
+	for _, t := range resp.Topics {
+		if t.Topic != nil {
+			out[*t.Topic] = hex.EncodeToString(t.TopicID[:])
+		}
+	}
+	return out, nil
+}
+
+// fresh asks for the metadata of topics. Not from the client's cache: what is
+// asked for is whether a topic is another.
+func (l *Log) fresh(ctx context.Context, topics []string) (*kmsg.MetadataResponse, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, name := range topics {
 		t := kmsg.NewMetadataRequestTopic()
@@ -30,15 +46,27 @@ func (l *Log) Describe(ctx context.Context, topics ...string) (map[string]stream
 	if err != nil {
 		return nil, wrap("describe topics", err)
 	}
+	for _, t := range resp.Topics {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return nil, wrap("describe topics", err)
+		}
+	}
+	return resp, nil
+}
+
+// Describe implements stream.Describer. It needs the right to describe the
+// topics and their configs.
+func (l *Log) Describe(ctx context.Context, topics ...string) (map[string]stream.About, error) {
+	resp, err := l.fresh(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
 	configs, err := describe(ctx, kadm.NewClient(l.cl), topics)
 	if err != nil {
 		return nil, wrap("describe topics", err)
 	}
 	out := make(map[string]stream.About, len(topics))
 	for _, t := range resp.Topics {
-		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
-			return nil, wrap("describe topics", err)
-		}
 		if t.Topic == nil {
 			continue
 		}

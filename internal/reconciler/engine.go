@@ -105,6 +105,8 @@ type partition struct {
 	outdated int
 	viewedTo table.Pos
 	revoked  bool
+	// inputs are the ids of the input topics, as in HeaderInputs.
+	inputs string
 	// goal is where each input ended at the restore, and source where the states
 	// came from.
 	goal   map[string]int64
@@ -470,9 +472,12 @@ func (e *Engine) positionOutput(b *Batch, n int32) error {
 		return fmt.Errorf("encode position of partition %d: %w", n, err)
 	}
 	key := positionKey(n)
+	headers := b.summed(hashRecord(key, value), typePosition)
+	if p.inputs != "" {
+		headers = append(headers, stream.Header{Key: HeaderInputs, Value: b.values.text(p.inputs)})
+	}
 	b.emit(stream.Record{
-		Topic: e.cfg.Topics.ReconcilerPosition, Partition: n, Key: []byte(key), Value: value,
-		Headers: b.summed(hashRecord(key, value), typePosition),
+		Topic: e.cfg.Topics.ReconcilerPosition, Partition: n, Key: []byte(key), Value: value, Headers: headers,
 	}, coordinate{})
 	return nil
 }

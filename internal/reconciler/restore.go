@@ -56,9 +56,13 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 	if err != nil {
 		return nil, err
 	}
-	pos, found, err := r.readPosition(ctx, ends[t.ReconcilerPosition])
+	pos, of, found, err := r.readPosition(ctx, ends[t.ReconcilerPosition])
 	if err != nil {
 		return nil, fmt.Errorf("position: %w", err)
+	}
+	inputs, err := r.identify(ctx, of)
+	if err != nil {
+		return nil, err
 	}
 	if err := r.admit(pos); err != nil {
 		return nil, err
@@ -86,7 +90,7 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 			return nil, err
 		}
 	}
-	p.next, p.goal = next, map[string]int64{}
+	p.next, p.goal, p.inputs = next, map[string]int64{}, inputs
 	r.inherit(p, pos)
 	for _, topic := range t.Inputs() {
 		p.goal[topic] = ends[topic].End
@@ -156,7 +160,9 @@ func sameAs(p *partition, pos events.Position) bool {
 	return true
 }
 
-func (r *restorer) readPosition(ctx context.Context, at stream.Range) (pos events.Position, found bool, err error) {
+// readPosition gives the latest position and what its header says of the inputs
+// that it is a position in.
+func (r *restorer) readPosition(ctx context.Context, at stream.Range) (pos events.Position, of string, found bool, err error) {
 	read := func(from int64) error {
 		return r.log.Read(ctx, r.cfg.Topics.ReconcilerPosition, r.n, from, at.End, true, func(rec stream.Record) error {
 			if string(rec.Key) != positionKey(r.n) || rec.Value == nil {
@@ -169,17 +175,18 @@ func (r *restorer) readPosition(ctx context.Context, at stream.Range) (pos event
 			if newer, err := r.cfg.Codec.WrittenNewer(ctx, rec.Value); err != nil || newer {
 				return fmt.Errorf("offset %d was written by a newer version of this program, deploy that one: %w", rec.Offset, errors.Join(err, stream.ErrRefused))
 			}
-			pos, found = got, true
+			ids, _ := rec.Header(HeaderInputs)
+			pos, of, found = got, string(ids), true
 			return nil
 		})
 	}
 	if err := read(max(at.Start, at.End-tail)); err != nil {
-		return events.Position{}, false, err
+		return events.Position{}, "", false, err
 	}
 	if !found && at.End-tail > at.Start {
 		err = read(at.Start)
 	}
-	return pos, found, err
+	return pos, of, found, err
 }
 
 // readStates reads the live states and checks them against the position, twice

@@ -53,6 +53,13 @@ type Loser interface {
 	Lose(partitions []int32)
 }
 
+// An Identifier is a Log that tells a topic from another one of the same name.
+type Identifier interface {
+	// Identify gives the id of each topic, which is another when the topic was
+	// deleted and made anew. A topic that does not exist is ErrRefused.
+	Identify(ctx context.Context, topics ...string) (map[string]string, error)
+}
+
 // A Describer is a Log that says what its topics are.
 type Describer interface {
 	// Describe gives what is known of topics. A topic that does not exist is

@@ -228,3 +228,8 @@ func FuzzSigned_raw(f *testing.F) { providertest.FuzzSigned(f, kado.Provider, co
 func FuzzHinted(f *testing.F) { providertest.FuzzHinted(f, kado.Provider, contractHinted()) }
 
 func FuzzExtra(f *testing.F) { providertest.FuzzExtra(f, kado.Provider, contractRoutes()[0]) }
+
+func FuzzAnswers(f *testing.F) {
+	providertest.FuzzAnswers(f, kado.Provider, apiAccount("https://api.example.com"), orderAnswer, strings.ReplaceAll(orderAnswer, orderID, providertest.CanaryID),
+		`{"success":true,"data":{"userId":"canary-id-0001","status":"L1","docsUploaded":true}}`, `{"success":false,"message":"no"}`)
+}

@@ -179,3 +179,9 @@ func FuzzSigned_newline(f *testing.F) {
 func FuzzHinted(f *testing.F) { providertest.FuzzHinted(f, koinal.Provider, contractHinted()) }
 
 func FuzzExtra(f *testing.F) { providertest.FuzzExtra(f, koinal.Provider, contractRoutes()[0]) }
+
+func FuzzAnswers(f *testing.F) {
+	providertest.FuzzAnswers(f, koinal.Provider, apiAccount("https://api.example.com"),
+		`{"data":{"id":"canary-id-0001","status":"PENDING","currency_amount":1000.10,"currency":"USD"},"code":"00","message":"APPROVED","status":"APPROVED"}`,
+		`{"id":"canary-id-0001","status":"PENDING","cryptocurrency_amount":"0.5"}`, `{"code":"05"}`)
+}

@@ -24,6 +24,7 @@ const (
 	msgUnencodable     = "event not encodable"
 	msgNotDurable      = "record not acknowledged"
 	msgPanic           = "request panicked"
+	msgUnlisted        = "field unlisted"
 	msgProtocol        = "connection refused by the http server"
 )
 

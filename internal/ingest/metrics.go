@@ -25,6 +25,7 @@ type metrics struct {
 	previousKey   *prometheus.CounterVec
 	schemes       *prometheus.CounterVec // provider, scheme
 	unknownStatus *prometheus.CounterVec
+	unlisted      *prometheus.CounterVec
 	abandoned     prometheus.Counter
 	panics        prometheus.Counter
 	inFlight      prometheus.Gauge
@@ -51,6 +52,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		previousKey:   counter("previous_key_total", "Deliveries that only the previous secret verified.", "provider"),
 		schemes:       counter("verified_total", "Verified deliveries by the reading of the provider's document that matched.", "provider", "scheme"),
 		unknownStatus: counter("unknown_status_total", "Deliveries whose status word is in no table.", "provider"),
+		unlisted:      counter("unlisted_fields_total", "Members in sampled deliveries (one a second and provider) that no document of the provider has; they are dropped.", "provider"),
 		abandoned:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ramp_ingest_abandoned_total", Help: "Requests whose client had gone before the answer."}),
 		panics:        prometheus.NewCounter(prometheus.CounterOpts{Name: "ramp_ingest_panics_total", Help: "Panics answered with 500."}),
 		inFlight:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "ramp_ingest_in_flight_requests", Help: "Requests being verified or published."}),
@@ -62,7 +64,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{m.responses, m.duration, m.published, m.publishFailed, m.hintsDropped, m.replays,
-		m.previousKey, m.schemes, m.unknownStatus, m.abandoned, m.panics, m.inFlight, m.clockOffset} {
+		m.previousKey, m.schemes, m.unknownStatus, m.unlisted, m.abandoned, m.panics, m.inFlight, m.clockOffset} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -72,7 +74,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 
 // warm makes the counters that alerts look at exist before the first event.
 func (m *metrics) warm(p events.Provider) {
-	for _, c := range []*prometheus.CounterVec{m.replays, m.previousKey, m.unknownStatus} {
+	for _, c := range []*prometheus.CounterVec{m.replays, m.previousKey, m.unknownStatus, m.unlisted} {
 		c.WithLabelValues(string(p))
 	}
 	for _, over := range []string{overOrder, overAccount} {

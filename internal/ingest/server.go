@@ -31,6 +31,7 @@ type Server struct {
 	budget   *budget
 	seen     *memory[acknowledged]
 	health   health
+	drift    *drift
 }
 
 // token is a bearer token by its digest: comparing digests takes the same time
@@ -73,6 +74,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		memory: &bodyMemory{limit: int64(max(l.InFlight, 2)) * (l.Body + 1)},
 		budget: newBudget(l, cfg.Routes), seen: newMemory[acknowledged](l.Remember),
 	}
+	s.drift = newDrift(s)
 	for i := range cfg.Routes {
 		r := &cfg.Routes[i]
 		s.routes[events.LaneOf(r.Provider, r.Account)] = r

@@ -45,6 +45,7 @@ func (s *Server) settle(ctx context.Context, v verified) Response {
 	case err == nil:
 		if e.trust == events.TrustSigned {
 			s.remember(key, e.id, r)
+			s.drift.watch(v)
 		}
 		return accepted(r, reasonEvent)
 	case errors.Is(err, stream.ErrTooLarge):

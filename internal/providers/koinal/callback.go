@@ -229,3 +229,15 @@ func readReason(err error) providers.Reason {
 	}
 	return "unknown_shape"
 }
+
+// UnlistedFields implements providers.FieldWatcher: the names are those of the
+// settings, and the envelope of the document's one example.
+func (p *parser) UnlistedFields(body []byte) []string {
+	known := providers.Listed("data", "code", "message", "timestamp")
+	for _, field := range orderFields {
+		for name := range strings.SplitSeq(p.fields.name(field), ".") {
+			known[name] = true
+		}
+	}
+	return providers.UnlistedFields(body, known)
+}

@@ -28,11 +28,26 @@ func (r signedRoute) tomorrow(t *testing.T) {
 			if got.EventID == honest.EventID {
 				t.Errorf("object %d with %.20s is the same event: what is signed is another", at, value)
 			}
+			r.noticed(t, at, value)
 			if got.EventID = ""; got != want {
 				t.Errorf("object %d with %.20s: %+v; want %+v", at, value, got, want)
 			}
 		}
 	}
+}
+
+// noticed: a parser that knows its document tells of the field that it has not.
+func (r signedRoute) noticed(t *testing.T, at int, value string) {
+	t.Helper()
+	watcher, ok := r.parser.(providers.FieldWatcher)
+	if !ok {
+		return
+	}
+	before, after := watcher.UnlistedFields(r.body()), watcher.UnlistedFields(added(r.body(), at, "field_of_tomorrow", value))
+	if len(after) <= len(before) {
+		t.Errorf("object %d with %.20s: %d unlisted fields, %d without the new one", at, value, len(after), len(before))
+	}
+	personal.keptOut(t, "the names of unlisted fields", after)
 }
 
 // objects counts the objects of a JSON text.

@@ -175,3 +175,12 @@ func word(s string) bool {
 	}
 	return true
 }
+
+// listed are the members of the document's sample, and of a user of the API.
+var listed = providers.Listed(
+	"eventType", "subjectType", "subject", "id", "appUserId", "createdAt", "updatedAt", "modifiedAt", "synced", "wallet", "accounts", "network",
+	"address", "path", "coin", "symbol", "version",
+)
+
+// UnlistedFields implements providers.FieldWatcher.
+func (p *parser) UnlistedFields(body []byte) []string { return providers.UnlistedFields(body, listed) }

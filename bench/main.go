@@ -5,6 +5,8 @@
 //
 //	go run ./bench ingest                  # embedded broker
 //	go run ./bench reconciler              # beside it: the least that the same path could do
+//	go run ./bench reconciler -guarantee at_least_once   # also -batch 1000, -partitions 1
+//	go run ./bench reconciler -events 5000000 -orders 5000000   # every order is new
 //	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
 //	go run ./bench restore -orders 5000000
 //	go run ./bench poller -orders 1000000 -rate 2000

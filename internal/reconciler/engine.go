@@ -430,7 +430,7 @@ func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	}
 	sum := hashRecord(t.name, value)
 	o.digest = o.digest.add(sum)
-	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0}
+	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0, open: !t.state.Terminal}
 	e.emitState(b, t, value, sum)
 	return nil
 }

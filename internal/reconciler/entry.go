@@ -18,6 +18,9 @@ type entry struct {
 	clean bool
 	// outdated is true when the state waits to be viewed by the current rules.
 	outdated bool
+	// open is true when the subject has not settled: it is read again soon, and
+	// few are open at a time, so its value is not packed. It is not kept.
+	open bool
 }
 
 // An entry in a table is a byte of flags, the sum, the link, and the record
@@ -71,8 +74,10 @@ func appendEntry(b, room []byte, e entry) (out, nextRoom []byte) {
 		flags |= flagText
 		b = append(append(b, byte(len(text))), text...)
 	}
-	b, room, packed := appendPacked(b, room, e.value)
-	if packed {
+	packed := false
+	if e.open {
+		b = append(b, e.value...)
+	} else if b, room, packed = appendPacked(b, room, e.value); packed {
 		flags |= flagPacked
 	}
 	b[at] = flags

@@ -20,16 +20,16 @@ func TestEntry_roundTrip(t *testing.T) {
 		value := bytes.Join(rapid.SliceOfN(piece, 0, 40).Draw(t, "value"), nil)
 		chain := rapid.OneOf(rapid.Just(""), rapid.StringMatching("[0-9a-fA-F]{32}"), rapid.StringN(0, 60, 255)).Draw(t, "chain")
 		clean := rapid.Bool().Draw(t, "clean")
-		_, v, c, cl, err := reconciler.EntryRoundTrip(value, chain, clean)
+		_, v, c, cl, err := reconciler.EntryRoundTrip(value, chain, clean, rapid.Bool().Draw(t, "open"))
 		if err != nil || !bytes.Equal(v, value) || c != chain || cl != clean {
 			t.Fatalf("entry %x %q %v came back as %x %q %v, %v", value, chain, clean, v, c, cl, err)
 		}
 		_ = reconciler.ParseEntry(value) // any bytes: no panic
 	})
-	if n, _, _, _, _ := reconciler.EntryRoundTrip(nil, events.Digest("x"), true); n != 33 {
+	if n, _, _, _, _ := reconciler.EntryRoundTrip(nil, events.Digest("x"), true, false); n != 33 {
 		t.Errorf("an entry has %d bytes beside its value, want 33", n)
 	}
-	if _, _, c, _, err := reconciler.EntryRoundTrip(nil, strings.Repeat("x", 300), true); err != nil || len(c) != 255 {
+	if _, _, c, _, err := reconciler.EntryRoundTrip(nil, strings.Repeat("x", 300), true, false); err != nil || len(c) != 255 {
 		t.Errorf("a link of 300 bytes came back with %d, %v", len(c), err)
 	}
 }
@@ -41,7 +41,7 @@ func FuzzEntry(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("@0123456789abcdef0123456789abcdeF"), 20), false)
 	f.Fuzz(func(t *testing.T, value []byte, clean bool) {
 		_ = reconciler.ParseEntry(value)
-		_, v, _, cl, err := reconciler.EntryRoundTrip(value, "", clean)
+		_, v, _, cl, err := reconciler.EntryRoundTrip(value, "", clean, len(value)%2 == 0)
 		if err != nil || !bytes.Equal(v, value) || cl != clean {
 			t.Fatalf("%x came back as %x, %v", value, v, err)
 		}

@@ -6,8 +6,8 @@ import (
 )
 
 // EntryRoundTrip writes and reads an entry of a table.
-func EntryRoundTrip(value []byte, chain string, clean bool) (size int, gotValue []byte, gotChain string, gotClean bool, err error) {
-	raw, _ := appendEntry(nil, nil, entry{value: value, chain: chain, clean: clean})
+func EntryRoundTrip(value []byte, chain string, clean, open bool) (size int, gotValue []byte, gotChain string, gotClean bool, err error) {
+	raw, _ := appendEntry(nil, nil, entry{value: value, chain: chain, clean: clean, open: open})
 	_, _, e, err := parseEntry(nil, nil, raw)
 	return len(raw), e.value, e.chain, e.clean, err
 }

@@ -42,6 +42,7 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r *stream.Record) error {
 	if p == nil || p.revoked {
 		return fmt.Errorf("record of %s-%d: partition is not owned", r.Topic, r.Partition)
 	}
+	e.mem.records++
 	o := e.overlayOf(b, p)
 	if i := e.input(r.Topic); i >= 0 {
 		o.next[i] = max(o.next[i], r.Offset+1)
@@ -256,7 +257,8 @@ func (t *touched) lastAsked() events.Millis {
 }
 
 // change takes new evidence, and views it and writes a transition if what is
-// announced moved. Else it is viewed once, at the end of the batch.
+// announced moved. Else it is viewed once, at the end of the batch, unless
+// subjects mostly come once in it: then the evidence need not be read again.
 func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *observation, r *stream.Record) error {
 	e.mem.joined.add(obs.source, "changed")
 	rules := &e.cfg.Rules
@@ -279,7 +281,8 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *obser
 	before := t.shown
 	t.take(rows)
 	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
-	if !configured || shows.Status != before.Status || shows.Terminal != before.Terminal {
+	moved := shows.Status != before.Status || shows.Terminal != before.Terminal
+	if moved || !configured || 4*len(b.order) > 3*e.mem.records {
 		e.view(t, configured)
 	}
 	if t.had && t.version != rules.VersionFor(&t.key) || !configured {

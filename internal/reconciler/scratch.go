@@ -14,6 +14,7 @@ type scratch struct {
 	names   map[string]*touched
 	list    []*touched
 	cause   []coordinate
+	records int // of the batch that were read so far
 	out     int // records that the last batch wrote
 	texts   codec.Texts
 	hash    []byte // what is hashed
@@ -41,7 +42,7 @@ func (s *scratch) begin() {
 	clear(s.names)
 	clear(s.list)
 	s.list = s.list[:0]
-	s.cause = s.cause[:0]
+	s.cause, s.records = s.cause[:0], 0
 	if s.names == nil {
 		s.names = map[string]*touched{}
 	}

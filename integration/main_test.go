@@ -130,6 +130,8 @@ var scenarios = []scenario{
 	{"redrive", redriven, never},
 	{"secured", secured, never},
 	{"members", members, never},
+	{"one topic grows", oneGrows, never},
+	{"all topics grow", allGrow, never},
 	{"kado bodies", kadoBodies, never},
 	{"peers", peersRing, never},
 	{"peers, other dialect", peersOther, never},

@@ -91,7 +91,8 @@ func (c Config) options(role string) ([]kgo.Opt, error) {
 		kgo.ClientID(c.clientID()),
 		kgo.SoftwareNameAndVersion("rampstream", "1"),
 		kgo.MetadataMinAge(minAge),
-		kgo.MetadataMaxAge(60 * time.Second),
+		// How long a partition count that somebody raised may go unnoticed.
+		kgo.MetadataMaxAge(20 * time.Second),
 		// The client's own telemetry would push data that nobody asked for.
 		kgo.DisableClientMetrics(),
 	}

@@ -30,7 +30,7 @@ func apiAccount(base string) providers.Account {
 
 func env() providers.Env {
 	return providers.Env{
-		HTTP: httpx.New(httpx.Options{AllowInsecure: true, Timeout: 300 * time.Millisecond}),
+		HTTP: httpx.New(httpx.Options{AllowInsecure: true, Timeout: 2 * time.Second}),
 		Now:  func() time.Time { return receivedAt.Time() },
 	}
 }

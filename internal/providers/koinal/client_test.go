@@ -39,7 +39,7 @@ func serve(t *testing.T, change func(*providers.Account), h http.HandlerFunc) *k
 		t.Fatal(faults)
 	}
 	c, err := koinal.NewClient(a, providers.Env{
-		HTTP: httpx.New(httpx.Options{AllowInsecure: true, Timeout: 300 * time.Millisecond}),
+		HTTP: httpx.New(httpx.Options{AllowInsecure: true, Timeout: 2 * time.Second}),
 		Now:  func() time.Time { return receivedAt.Time() },
 	})
 	if err != nil {
@@ -295,6 +295,13 @@ func TestValidate(t *testing.T) {
 			a.API.Fields = map[string]string{"id": "order.id", "auth_scheme": "Hash"}
 		}, providers.Policy{}, ""},
 		{"a point too many", func(a *providers.Account) { a.API.Fields = map[string]string{"id": "order..id"} }, providers.Policy{}, "api.fields.id: "},
+		{"a value that is an object too", func(a *providers.Account) {
+			a.API.Fields = map[string]string{"token": "quote", "wallet_address": "quote.wallet"}
+		}, providers.Policy{}, "api.fields.wallet_address: "},
+		{"two names alike", func(a *providers.Account) { a.API.Fields = map[string]string{"ip_address": "wallet_address"} }, providers.Policy{}, "api.fields.ip_address: "},
+		{"names that begin alike", func(a *providers.Account) {
+			a.API.Fields = map[string]string{"token": "wallet", "wallet_address": "wallets"}
+		}, providers.Policy{}, ""},
 		{"auth header", func(a *providers.Account) { a.API.AuthHeader = "X:" }, providers.Policy{}, "api.auth_header: "},
 		{"api field", func(a *providers.Account) { a.API.Fields = map[string]string{"x": "y"} }, providers.Policy{}, "api.fields: "},
 		{"timestamp unit", func(a *providers.Account) { a.API.Fields = map[string]string{"timestamp_unit": "us"} }, providers.Policy{}, "api.fields.timestamp_unit: "},

@@ -121,7 +121,25 @@ func apiFaults(a providers.Account, p providers.Policy) []string {
 	if u := api.Fields["timestamp_unit"]; u != "" && u != "s" && u != "ms" {
 		faults = append(faults, fmt.Sprintf("api.fields.timestamp_unit: must be s or ms (got %q)", u))
 	}
-	return append(faults, fieldFaults("api.fields", api.Fields, slices.Concat(orderFields, callFields, statusFields()))...)
+	faults = append(faults, fieldFaults("api.fields", api.Fields, slices.Concat(orderFields, callFields, statusFields()))...)
+	return append(faults, nestingFaults(newFields(api.Fields))...)
+}
+
+// nestingFaults: in one request a name cannot hold a value and an object.
+func nestingFaults(f fields) []string {
+	var faults []string
+	for _, request := range [][]string{
+		{"currency_amount", "currency", "cryptocurrency_amount", "cryptocurrency"}, {"token", "wallet_address", "ip_address", "destination_tag"},
+	} {
+		for _, a := range request {
+			for _, b := range request {
+				if a != b && strings.HasPrefix(f.name(b)+".", f.name(a)+".") {
+					faults = append(faults, fmt.Sprintf("api.fields.%s: must not be %s, or lead into it (got %q)", b, a, f.name(b)))
+				}
+			}
+		}
+	}
+	return faults
 }
 
 func pathFault(name, path string) string {

@@ -21,7 +21,7 @@ type Request struct {
 // onTheWay is how long a request may take from the moment at which it was
 // allowed to the provider, and an answer back, on a machine that has other
 // things to do. It only ever excuses: what came earlier was allowed earlier.
-const onTheWay = 700 * time.Millisecond
+const onTheWay = 1500 * time.Millisecond
 
 // calls: what the providers saw of a lane keeps to its budget in every window,
 // whoever owned it, and nobody calls before a Retry-After has ended. What hints

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/kafka"
 	"rampstream/internal/stream"
@@ -72,12 +73,40 @@ func newParty(t *testing.T, p platform, n int32) *party {
 	topics := append(slices.Clone(g.inputs), g.prefix+"out")
 	_, err = g.adm.CreateTopics(t.Context(), n, p.replicas, nil, topics...)
 	if err == nil {
+		g.await("every broker serves the topics", func() (bool, string) { return g.served(cl, topics) })
 		g.pub, err = kafka.OpenProducer(t.Context(), kafka.Config{Brokers: p.brokers}, kafka.ProducerOptions{})
 	}
 	if err != nil {
 		t.Errorf("%d partitions: %v", n, err)
 	}
 	return g
+}
+
+// served reports whether each broker knows all topics with all partitions: one
+// that was created a moment ago may not have reached every one.
+func (g *party) served(cl *kgo.Client, topics []string) (bool, string) {
+	md, err := g.adm.BrokerMetadata(g.t.Context())
+	if err != nil {
+		return false, err.Error()
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+	}
+	for _, id := range md.Brokers.NodeIDs() {
+		resp, err := cl.Broker(int(id)).RetriableRequest(g.t.Context(), req)
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+			if t.ErrorCode != 0 || len(t.Partitions) != int(g.n) {
+				return false, fmt.Sprintf("broker %d: %d partitions, code %d", id, len(t.Partitions), t.ErrorCode)
+			}
+		}
+	}
+	return true, ""
 }
 
 // play lets members come and go, with records all the while.

@@ -25,6 +25,9 @@ import (
 // runs; nothing is lost. And each right is needed: without any one of them the
 // program refuses to start and names what it lacks.
 func secured(t *testing.T, p platform) {
+	if !p.real() {
+		t.Skip("the embedded broker has no secured listener")
+	}
 	if os.Getenv("SECURED_BROKERS") == "" {
 		t.Skip("SECURED_BROKERS is not set: KAFKA_SECURED=yes scripts/kafka up")
 	}

@@ -25,6 +25,7 @@ import (
 	"rampstream/internal/providers/kuna"
 	"rampstream/internal/providers/zumo"
 	"rampstream/internal/run"
+	"rampstream/internal/table/disk"
 )
 
 var all = []providers.Provider{kado.Provider, kanga.Provider, koinal.Provider, kuna.Provider, zumo.Provider}
@@ -36,5 +37,14 @@ func main() {
 }
 
 func runMain(ctx context.Context, args, env []string, stderr io.Writer) error {
-	return app.Main(ctx, config.ForReconciler, args, env, stderr, all)
+	return app.Main(ctx, config.ForReconciler, args, env, stderr, all, func(p *app.Program) { p.OpenStore = openStore })
+}
+
+// openStore is here so that the other programs are not linked with a database.
+func openStore(path string, cache int64) (app.Store, error) {
+	s, err := disk.Open(path, cache)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }

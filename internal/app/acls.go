@@ -31,6 +31,10 @@ func ACLs(cfg config.Config, who Principals) []kafka.ACL {
 	own := []string{t.OrderState, t.CustomerState, t.ReconcilerPosition}
 	r.topics(who.Reconciler, append(t.Inputs(), own...), append(own, t.Transition, t.Discrepancy, t.CheckSchedule, t.DeadLetter), counted)
 	r.add(who.Reconciler, kafka.ResourceGroup, cfg.Reconciler.Group, false, "Read")
+	if cfg.Reconciler.CheckpointDir != "" { // for how long they keep tombstones
+		r.add(who.Reconciler, kafka.ResourceTopic, t.OrderState, false, "DescribeConfigs")
+		r.add(who.Reconciler, kafka.ResourceTopic, t.CustomerState, false, "DescribeConfigs")
+	}
 	if cfg.Reconciler.Guarantee == config.ExactlyOnce {
 		id, prefixed := cfg.Reconciler.TransactionalID, false
 		// The default has the instance in it, and each instance another one.

@@ -38,6 +38,10 @@ type Program struct {
 	// Started, if not nil, is told the addresses that the program listens on
 	// once they are bound; "" for one that it does not have.
 	Started func(public, admin string)
+	// OpenStore opens the store on disk of the reconciler, in a folder with a
+	// cache of so many bytes. A program without it has states in memory alone: it
+	// is linked into the one that needs it.
+	OpenStore func(path string, cache int64) (Store, error)
 }
 
 // Main is the whole of a thin main: it parses the flags, loads and validates
@@ -48,7 +52,9 @@ type Program struct {
 //	-listen ADDRESS       ingest only, instead of ingest.listen
 //	-admin-listen ADDRESS instead of <program>.admin_listen
 //	-check                read and check the configuration, then return
-func Main(ctx context.Context, name string, args, env []string, stderr io.Writer, ps []providers.Provider) error {
+//
+// with sets what only one main has.
+func Main(ctx context.Context, name string, args, env []string, stderr io.Writer, ps []providers.Provider, with ...func(*Program)) error {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	file := flags.String("config", "", "configuration `file` (YAML); every key is also RAMP_...")
@@ -86,6 +92,9 @@ func Main(ctx context.Context, name string, args, env []string, stderr io.Writer
 	}
 	p := Program{Config: cfg, Providers: ps, Log: logger, Metrics: telemetry.NewRegistry(name)}
 	p.Started = func(public, admin string) { logger.Info("started", "public", public, "admin", admin) }
+	for _, set := range with {
+		set(&p)
+	}
 	return p.runNamed(ctx, name, *check)
 }
 

@@ -10,7 +10,9 @@ import (
 	"rampstream/internal/config"
 	"rampstream/internal/kafka"
 	"rampstream/internal/reconciler"
+	"rampstream/internal/run"
 	"rampstream/internal/stream"
+	"rampstream/internal/table"
 	"rampstream/internal/telemetry"
 )
 
@@ -43,11 +45,16 @@ func (p Program) Reconciler(ctx context.Context) error {
 		}
 		defer func() { _ = checkpoints.Close() }()
 	}
+	tables, closeTables, err := p.tables()
+	if err != nil {
+		return err
+	}
+	defer closeTables()
 	loop := &reconciler.Loop{
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
 			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
-			Checkpoints: checkpoints,
+			Checkpoints: checkpoints, OpenTable: tables,
 		}),
 		CheckpointEvery: c.CheckpointInterval,
 		MaxBatch:        c.MaxBatch, MaxBytes: int(c.MaxBatchBytes), Interval: c.CommitInterval, Now: time.Now, Log: p.Log,
@@ -60,20 +67,50 @@ func (p Program) Reconciler(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	admin.Checks.Add("restored", func(context.Context) error {
-		if !loop.Ready() {
-			g := loop.Progress()
-			if g.Partitions+g.Behind == 0 {
-				return errors.New("no assignment yet")
-			}
-			return fmt.Errorf("%d partitions are to be restored, %d have not caught up", g.Partitions, g.Behind)
-		}
-		return nil
-	})
+	admin.Checks.Add("restored", func(context.Context) error { return restored(loop) })
 	p.started("", admin.Addr())
 	return withAdmin(ctx, admin, func(ctx context.Context) error {
 		return p.watchStable(ctx, "rampstream-reconciler", topics.All(), c.TransactionTimeout+10*time.Second, loop.Run)
 	})
+}
+
+// restored says what a reconciler that is not ready waits for.
+func restored(loop *reconciler.Loop) error {
+	if loop.Ready() {
+		return nil
+	}
+	g := loop.Progress()
+	if g.Partitions+g.Behind == 0 {
+		return errors.New("no assignment yet")
+	}
+	return fmt.Errorf("%d partitions are to be restored, %d have not caught up", g.Partitions, g.Behind)
+}
+
+// A Store opens the tables of partitions somewhere else than in memory.
+type Store interface {
+	// OpenTable makes the empty table of a partition.
+	OpenTable(partition int32) (table.Table, error)
+	Close() error
+}
+
+// tables opens what reconciler.store names; nil is memory.
+func (p Program) tables() (open func(int32) (table.Table, error), closeAll func(), err error) {
+	c := p.Config.Reconciler
+	if c.Store != config.StorePebble {
+		return nil, func() {}, nil
+	}
+	if p.OpenStore == nil {
+		return nil, nil, run.Config(errors.New("reconciler.store: this program has no store but memory"))
+	}
+	s, err := p.OpenStore(c.StoreDir, int64(c.StoreCache))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reconciler.store_dir: %w", err)
+	}
+	return s.OpenTable, func() {
+		if err := s.Close(); err != nil {
+			p.Log.Warn("store not closed", "error", err)
+		}
+	}, nil
 }
 
 func (p Program) openSession(ctx context.Context, table stream.Table) (reconciler.Session, error) {

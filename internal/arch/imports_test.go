@@ -42,7 +42,9 @@ var arrows = map[string][]string{
 	"internal/kafka/embedded":  {"internal/kafka", "internal/stream"},
 	"internal/config":          {"internal/events", "internal/providers", "internal/stream"},
 	"internal/telemetry":       nil,
-	"internal/checkpoint":      nil, // files of bytes under keys: it knows no state
+	"internal/flock":           nil,
+	"internal/checkpoint":      {"internal/flock"}, // files of bytes under keys: it knows no state
+	"internal/table/disk":      {"internal/flock", "internal/table"},
 	"internal/table":           nil, // bytes under keys: it knows no state
 	"internal/table/slab":      {"internal/table"},
 	"internal/table/tabletest": {"internal/table"},
@@ -59,7 +61,7 @@ var arrows = map[string][]string{
 	// app wires the programs for the mains; like everything below the mains it
 	// names no concrete provider.
 	"internal/app": append([]string{
-		"internal/checkpoint", "internal/config", "internal/ingest", "internal/inspect", "internal/kafka", "internal/poller", "internal/reconciler",
+		"internal/checkpoint", "internal/table", "internal/config", "internal/ingest", "internal/inspect", "internal/kafka", "internal/poller", "internal/reconciler",
 		"internal/replay", "internal/run", "internal/telemetry", "internal/providers/httpx", "schemas",
 	}, programs...),
 	// demo is rampctl's: simulated providers beside the real programs.
@@ -103,6 +105,7 @@ var homes = map[string][]string{
 	"github.com/knadh/koanf":                                  {"internal/config"},
 	"github.com/spf13/cobra":                                  {},
 	"github.com/cockroachdb/apd":                              {"internal/events", "internal/order", "internal/providers/simulator"},
+	"github.com/cockroachdb/pebble":                           {"internal/table/disk"}, // of the reconciler's main alone
 	"github.com/zeebo/xxh3":                                   {"internal/reconciler"},
 	"github.com/klauspost/compress":                           {"internal/reconciler"},
 	"github.com/cenkalti/backoff":                             {"internal/providers/httpx"},

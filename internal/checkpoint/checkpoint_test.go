@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"rampstream/internal/checkpoint"
+	"rampstream/internal/flock"
 )
 
 func openDir(t testing.TB, path string) *checkpoint.Dir {
@@ -128,8 +129,8 @@ func TestCheckpoint_wholeOrNotThere(t *testing.T) {
 func TestOpenDir_oneProcess(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
-	if _, err := checkpoint.OpenDir(path); !errors.Is(err, checkpoint.ErrLocked) {
-		t.Errorf("a second OpenDir = %v, want ErrLocked", err)
+	if _, err := checkpoint.OpenDir(path); !errors.Is(err, flock.ErrHeld) {
+		t.Errorf("a second OpenDir = %v, want ErrHeld", err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)

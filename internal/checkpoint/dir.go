@@ -6,10 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// ErrLocked says that another process has the folder.
-var ErrLocked = errors.New("another process uses this folder")
+	"rampstream/internal/flock"
+)
 
 // Dir is a folder of checkpoints that this process has for itself.
 type Dir struct {
@@ -18,32 +17,25 @@ type Dir struct {
 }
 
 const (
-	suffix   = ".ckpt"
-	unready  = ".tmp"
-	lockName = "lock"
+	suffix  = ".ckpt"
+	unready = ".tmp"
 )
 
 // OpenDir makes the folder if need be, locks it, and removes what an earlier
-// process left unfinished. Errors: ErrLocked, and those of the file system.
+// process left unfinished. Errors: flock.ErrHeld, and those of the file system.
 func OpenDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
-	}
-	lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := flock.Dir(path)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
 	d := &Dir{path: path, lock: lock}
-	if err := d.begin(); err != nil {
-		return nil, errors.Join(fmt.Errorf("checkpoint: %s: %w", path, err), lock.Close())
+	if err := d.clear(); err != nil {
+		return nil, errors.Join(fmt.Errorf("checkpoint: %w", err), lock.Close())
 	}
 	return d, nil
 }
 
-func (d *Dir) begin() error {
-	if err := flock(d.lock); err != nil {
-		return err
-	}
+func (d *Dir) clear() error {
 	left, err := filepath.Glob(filepath.Join(d.path, "*"+unready))
 	if err != nil {
 		return err

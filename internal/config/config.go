@@ -219,7 +219,19 @@ type Reconciler struct {
 	// The disk may be lost at any time: Kafka is the truth.
 	CheckpointDir      string        `koanf:"checkpoint_dir" yaml:"checkpoint_dir"`
 	CheckpointInterval time.Duration `koanf:"checkpoint_interval" yaml:"checkpoint_interval"`
+	// Store is where the states are while the program runs: StoreMemory or
+	// StorePebble. StoreDir is the folder of the latter, this instance's own, which
+	// is emptied at every start; StoreCache is the memory for what was read from it.
+	Store      string `koanf:"store" yaml:"store"`
+	StoreDir   string `koanf:"store_dir" yaml:"store_dir"`
+	StoreCache Size   `koanf:"store_cache" yaml:"store_cache"`
 }
+
+// The stores of the reconciler.
+const (
+	StoreMemory = "memory"
+	StorePebble = "pebble"
+)
 
 // Rules are the settings that the view of the evidence reads. They are part of
 // rules_version: a change shows as transitions with reason rule_change.
@@ -272,8 +284,8 @@ func Default() Config {
 		},
 		Reconciler: Reconciler{
 			Group: "ramp-reconciler", AdminListen: "127.0.0.1:9092",
-			CheckpointInterval: 5 * time.Minute,
-			Guarantee:          ExactlyOnce, MaxBatch: 5000, MaxBatchBytes: 32 << 20, CommitInterval: 100 * time.Millisecond,
+			CheckpointInterval: 5 * time.Minute, Store: StoreMemory, StoreCache: 256 << 20,
+			Guarantee: ExactlyOnce, MaxBatch: 5000, MaxBatchBytes: 32 << 20, CommitInterval: 100 * time.Millisecond,
 			Compression: "snappy", GCPercent: 200, TransactionTimeout: 30 * time.Second, SessionTimeout: 45 * time.Second,
 		},
 		Rules: Rules{

@@ -176,6 +176,9 @@ func (c Config) checkReconciler(fs *faults) {
 	// A checkpoint is used only if the digest of the position proves it.
 	fs.check(r.CheckpointDir == "" || r.Guarantee == ExactlyOnce, "reconciler.checkpoint_dir", "needs exactly_once", r.CheckpointDir)
 	fs.check(r.CheckpointDir == "" || filepath.IsAbs(r.CheckpointDir), "reconciler.checkpoint_dir", "must be an absolute path", r.CheckpointDir)
+	fs.check(r.Store == StoreMemory || r.Store == StorePebble, "reconciler.store", "must be memory or pebble", r.Store)
+	fs.check(r.Store != StorePebble || filepath.IsAbs(r.StoreDir), "reconciler.store_dir", "must be an absolute path with the store pebble", r.StoreDir)
+	fs.check(r.StoreCache >= 1<<20, "reconciler.store_cache", "must be at least 1MiB", int64(r.StoreCache))
 	between(fs, "reconciler.checkpoint_interval", r.CheckpointInterval, time.Second, 24*time.Hour)
 }
 

@@ -132,6 +132,8 @@ func TestValidate_refuses(t *testing.T) {
 		{"body cap", "ingest: {", "ingest: {max_body: 2MiB, ", "", "ingest.max_body: must be 1KiB to 1MiB (got 2MiB)"},
 		{"half of TLS", "ingest: {", "ingest: {tls: {cert_file: c.pem}, ", "", `ingest.tls: cert_file and key_file come together (got "one of them")`},
 		{"a checkpoint that nothing verifies", "reconciler: {", "reconciler: {guarantee: at_least_once, checkpoint_dir: /var/lib/ramp, ", "", "reconciler.checkpoint_dir: needs exactly_once (got \"/var/lib/ramp\")"},
+		{"a store without a folder", "reconciler: {", "reconciler: {store: pebble, ", "", "reconciler.store_dir: must be an absolute path with the store pebble (got \"\")"},
+		{"an unknown store", "reconciler: {", "reconciler: {store: rocksdb, ", "", "reconciler.store: must be memory or pebble (got \"rocksdb\")"},
 		{"a checkpoint somewhere", "reconciler: {", "reconciler: {checkpoint_dir: ramp, ", "", "reconciler.checkpoint_dir: must be an absolute path (got \"ramp\")"},
 		{"a transaction outlives the session", "reconciler: {", "reconciler: {session_timeout: 20s, ", "", `reconciler.transaction_timeout: must be 1s to 19.999s (got 30s)`},
 		{"a session that brokers refuse", "poller: {", "poller: {session_timeout: 5s, ", "", `poller.session_timeout: must be 6s to 30m0s (got 5s)`},

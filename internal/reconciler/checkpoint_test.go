@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"rampstream/internal/events"
 	"rampstream/internal/reconciler"
 	"rampstream/internal/stream"
+	"rampstream/internal/table"
+	"rampstream/internal/table/disk"
 )
 
 // described is a log that says what its topics are, and counts what is read of
@@ -55,6 +58,7 @@ type keeper struct {
 	loop *reconciler.Loop
 	told *told
 	dir  *checkpoint.Dir
+	open func(int32) (table.Table, error) // nil keeps tables in memory
 }
 
 func newKeeper(t *testing.T) *keeper {
@@ -86,7 +90,7 @@ func (k *keeper) start() {
 	}
 	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
 	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: reconciler.NewEngine(reconciler.Config{
-		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir})}
+		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open})}
 	k.log.read = 0
 	var log stream.Log = k.log
 	if k.log.about == nil {
@@ -125,6 +129,35 @@ func (k *keeper) want() {
 	got, want := k.eng.Dump(), fresh.eng.Dump()
 	if !maps.Equal(got, want) {
 		k.t.Errorf("%d entries in memory are not the %d of the topics", len(got), len(want))
+	}
+}
+
+// On disk everything is as in memory.
+func TestLoop_statesOnDisk(t *testing.T) {
+	s, err := disk.Open(t.TempDir(), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKeeper(t)
+	k.open = s.OpenTable
+	k.start()
+	k.live("wait", 0, 500, 1)
+	k.live("done", 100, 300, 2)
+	k.want()
+	k.start() // from the topic
+	k.want()
+	k.loop.Checkpoint(t.Context(), 0)
+	k.live("done", 0, 50, 3)
+	k.start()
+	if k.told.sources["checkpoint"] != partitions {
+		t.Errorf("restored from %v, ignored %v; want checkpoints", k.told.sources, k.told.reasons)
+	}
+	k.want()
+	if live, held := k.eng.Memory(); live == 0 || held != 0 {
+		t.Errorf("%d bytes are live, %d of memory are held for them", live, held)
+	}
+	if err := errors.Join(k.eng.Reset(), s.Close()); err != nil {
+		t.Errorf("Close = %v", err)
 	}
 }
 

@@ -1,6 +1,6 @@
 //go:build unix
 
-package checkpoint
+package flock
 
 import (
 	"errors"
@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// flock takes the lock for this process; it ends with the file or the process.
-func flock(f *os.File) error {
+// lock takes the lock for this process; it ends with the file or the process.
+func lock(f *os.File) error {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return ErrLocked
+		return ErrHeld
 	}
 	return err
 }

@@ -55,6 +55,9 @@ func TestEpochs(t *testing.T) {
 		if ok {
 			done += len(rs)
 		}
+		if done%5000 == 0 {
+			t.Logf("%d transactions after %v", done, time.Since(began).Round(time.Second))
+		}
 	}
 	took := time.Since(began)
 	s.Close()

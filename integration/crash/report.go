@@ -71,7 +71,8 @@ func (res *result) report(out io.Writer) error {
 	}
 	fmt.Fprintf(out, "crash: %d faults, %d of them kills; %d subjects, %d events, %d receipts, %d transitions\n",
 		len(res.outcomes), kills, res.placed, events, len(res.run.Receipts), res.run.Count(res.run.Topics.Transition))
-	fmt.Fprintf(out, "crash: lost %d, doubled %d, all violations %v\n", by[integration.Lost]+by[integration.Untrue], by[integration.Repeated], by)
+	fmt.Fprintf(out, "crash: acknowledged and lost %d, told twice %d, unlike their provider at the end %d, all violations %v\n",
+		by[integration.Lost], by[integration.Repeated], by[integration.Untrue], by)
 	fmt.Fprintf(out, "crash: topics: %s\ncrash: answers: %s; programs that ended by themselves, by code: %v\n", res.run.Summary(prefixOf(res.run)), res.answers, res.exits)
 	for _, line := range append(res.ended, res.other...) {
 		fmt.Fprintln(out, "crash:", line)

@@ -34,6 +34,7 @@ func rollout(t *testing.T, p platform) {
 	ingest, poller, a := w.startAll()
 	must(t, w.place(t.Context(), 20, 2, time.Second))
 	w.agree()
+	w.audited(old)
 
 	// A rebalance that brings the newer member half of the partitions leaves the
 	// other half to the older one.

@@ -55,6 +55,10 @@ func benchReconciler(ctx context.Context, o options) error {
 		return err
 	}
 	streams := o.streams
+	if streams && o.brokers == "" {
+		fmt.Fprintln(os.Stderr, "bench: Kafka Streams is left out: it wants a real Kafka")
+		streams = false
+	}
 	if streams {
 		err := buildStreams(ctx)
 		if errors.Is(err, errNoJava) {

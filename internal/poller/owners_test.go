@@ -3,6 +3,7 @@ package poller_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -26,6 +27,18 @@ type ledger struct {
 }
 
 func newLedger() *ledger { return &ledger{refused: map[string]int{}, requests: map[string]int{}} }
+
+// book is a copy of the record.
+type book struct {
+	accepted          []int64
+	refused, requests map[string]int
+}
+
+func (l *ledger) read() book {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return book{slices.Clone(l.accepted), maps.Clone(l.refused), maps.Clone(l.requests)}
+}
 
 // caller is one process at the provider. held, if not nil, stops it between the
 // last check of the lease and the request.
@@ -86,8 +99,8 @@ func (r *rig) orders(t *testing.T, prefix string, n int) {
 // with higher nonces: the late request is refused, and that is all it costs.
 func TestPoller_stoppedBetweenCheckAndCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := newLedger()
-		stopped := &caller{ledger: book, name: "a", held: make(chan struct{})}
+		seen := newLedger()
+		stopped := &caller{ledger: seen, name: "a", held: make(chan struct{})}
 		a := owner(t, nil, stopped)
 		a.m.assign(t, 0, 1, 2, 3)
 		a.run(t)
@@ -96,12 +109,13 @@ func TestPoller_stoppedBetweenCheckAndCall(t *testing.T) {
 		a.lose(true) // stopped for longer than the session
 		time.Sleep(time.Minute)
 
-		b := owner(t, a.k, &caller{ledger: book, name: "b"})
+		b := owner(t, a.k, &caller{ledger: seen, name: "b"})
 		b.m.assign(t, 0, 1, 2, 3)
 		b.run(t)
 		time.Sleep(10 * time.Second)
 		b.orders(t, "second", 3)
 		time.Sleep(10 * time.Second)
+		book := seen.read()
 		if book.requests["a"] != 0 || book.requests["b"] < 6 {
 			t.Fatalf("requests %v; want six of the new owner and none of the stopped one", book.requests)
 		}
@@ -109,6 +123,7 @@ func TestPoller_stoppedBetweenCheckAndCall(t *testing.T) {
 		states := len(a.k.records(topics.LaneState))
 		close(stopped.held) // and on it goes, believing what it knew
 		time.Sleep(time.Minute)
+		book = seen.read()
 		if book.requests["a"] != 1 || book.refused["a"] != 1 {
 			t.Errorf("requests %v, refused %v; want the one that was stopped, refused", book.requests, book.refused)
 		}
@@ -118,11 +133,12 @@ func TestPoller_stoppedBetweenCheckAndCall(t *testing.T) {
 		a.p.Lose([]int32{0, 1, 2, 3})
 		b.m.revoke(0, 1, 2, 3)
 
-		c := owner(t, a.k, &caller{ledger: book, name: "c"})
+		c := owner(t, a.k, &caller{ledger: seen, name: "c"})
 		c.m.assign(t, 0, 1, 2, 3)
 		c.run(t)
 		c.orders(t, "third", 3)
 		time.Sleep(10 * time.Second)
+		book = seen.read()
 		if book.requests["c"] == 0 || book.refused["b"]+book.refused["c"] != 0 || !slices.IsSorted(book.accepted) {
 			t.Errorf("requests %v, refused %v, accepted %v; want no further refusal", book.requests, book.refused, book.accepted)
 		}
@@ -136,8 +152,8 @@ func TestPoller_stoppedBetweenCheckAndCall(t *testing.T) {
 // Who is stopped before that last look sends nothing at all.
 func TestPoller_noRequestAfterTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		book := newLedger()
-		who := &caller{ledger: book, name: "a", before: make(chan struct{})}
+		seen := newLedger()
+		who := &caller{ledger: seen, name: "a", before: make(chan struct{})}
 		r := owner(t, nil, who)
 		r.m.assign(t, 0, 1, 2, 3)
 		r.run(t)
@@ -146,11 +162,13 @@ func TestPoller_noRequestAfterTheLease(t *testing.T) {
 		r.lose(true)
 		close(who.before)
 		time.Sleep(time.Minute)
+		book := seen.read()
 		if book.requests["a"] != 0 || len(r.k.records(topics.StatusCheck)) != 0 {
 			t.Errorf("requests %v, %d events; want none", book.requests, len(r.k.records(topics.StatusCheck)))
 		}
 		r.lose(false)
 		time.Sleep(10 * time.Second)
+		book = seen.read()
 		if book.requests["a"] != 1 || book.refused["a"] != 0 {
 			t.Errorf("requests %v, refused %v; want the order asked about with the lease", book.requests, book.refused)
 		}

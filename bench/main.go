@@ -8,7 +8,8 @@
 //	go run ./bench reconciler -guarantee at_least_once   # also -batch 1000, -partitions 1
 //	go run ./bench reconciler -events 5000000 -orders 5000000   # every order is new
 //	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
-//	go run ./bench restore -orders 5000000
+//	go run ./bench reconciler -orders 1 -partitions 1 -events 1000000 -peers=false   # one hot order
+//	go run ./bench restore -orders 5000000 -partitions 12   # from the topic, from a checkpoint; what the states cost
 //	go run ./bench poller -orders 1000000 -rate 2000
 //	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave, stand still and die
 //	go run ./bench nonces -calls 1000000 -rebalance 20s -latency 0

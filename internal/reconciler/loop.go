@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -97,14 +98,14 @@ const (
 	resetWindow = 10 * time.Minute
 )
 
-// restoreParallel is how many partitions are restored at once: each has a fetch
-// of some megabytes under way.
+// restoreParallel bounds how many partitions are restored at once: each has
+// fetches of some megabytes under way, and two a processor keep it busy.
 const restoreParallel = 8
 
 // Assigned implements stream.Assignee.
 func (l *Loop) Assigned(partitions []int32) (parallel int) {
 	l.progress().assigned(partitions)
-	return restoreParallel
+	return min(restoreParallel, 2*runtime.GOMAXPROCS(0))
 }
 
 // Restore implements stream.Table. Several calls may run at once: what they read

@@ -133,7 +133,9 @@ func TestOrder_agreesWithTheOracle(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("%d histories, %d records, %d states in %v", count, told.Load(), met["states"], time.Since(began).Round(time.Millisecond))
-	met.check(t)
+	if *records == 0 { // with histories of one length some things are rare
+		met.check(t)
+	}
 }
 
 // coverage counts what random histories met: a comparison of what never

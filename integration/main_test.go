@@ -150,6 +150,7 @@ var scenarios = []scenario{
 	{"hostile", hostile, always},
 	{"broker lost", brokerLost, platform.real},
 	{"kafka away", kafkaAway, platform.real},
+	{"power loss", powerLoss, platform.real},
 }
 
 func TestEmbedded(t *testing.T) {

@@ -65,10 +65,11 @@ func (n *nodes) must(args ...string) {
 	}
 }
 
-func (n *nodes) kill(id string)   { n.t.Helper(); n.harmed[id] = "start"; n.must("kill", id) }
-func (n *nodes) start(id string)  { n.t.Helper(); n.must("start", id); delete(n.harmed, id) }
-func (n *nodes) pause(id string)  { n.t.Helper(); n.harmed[id] = "resume"; n.must("pause", id) }
-func (n *nodes) resume(id string) { n.t.Helper(); n.must("resume", id); delete(n.harmed, id) }
+func (n *nodes) launch(id string) error { n.t.Helper(); _, err := n.do("launch", id); return err }
+func (n *nodes) kill(id string)         { n.t.Helper(); n.harmed[id] = "start"; n.must("kill", id) }
+func (n *nodes) start(id string)        { n.t.Helper(); n.must("start", id); delete(n.harmed, id) }
+func (n *nodes) pause(id string)        { n.t.Helper(); n.harmed[id] = "resume"; n.must("pause", id) }
+func (n *nodes) resume(id string)       { n.t.Helper(); n.must("resume", id); delete(n.harmed, id) }
 
 // brokerLost: one of three nodes is killed under load, and another one stops
 // until the others have replaced it and then goes on where it was. It leads

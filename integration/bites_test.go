@@ -64,6 +64,10 @@ func bites(t *testing.T, clean integration.Run) {
 		{"a transition is missing", func(r *integration.Run) bool {
 			return edit(r, topics.Transition, func(rs []stream.Record) []stream.Record { return rs[1:] })
 		}, integration.BrokenChain},
+		{"a transition is missing, without transactions", func(r *integration.Run) bool {
+			r.AtLeastOnce = true
+			return edit(r, topics.Transition, func(rs []stream.Record) []stream.Record { return rs[1:] })
+		}, integration.BrokenChain},
 		{"a transition stands twice", func(r *integration.Run) bool {
 			return edit(r, topics.Transition, func(rs []stream.Record) []stream.Record { return append(rs, rs[len(rs)-1]) })
 		}, integration.Repeated},

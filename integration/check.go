@@ -57,7 +57,8 @@ type Run struct {
 	// transaction (transaction.version below 2).
 	SharedEpochs bool
 	// AtLeastOnce: without transactions a transition may stand again, with the
-	// same id, after it or after others of its batch.
+	// same id, after it or after others of its batch; and one may stand that no
+	// state followed, told by a process that died.
 	AtLeastOnce bool
 }
 

@@ -159,9 +159,14 @@ const chainHeader = "ramp_transition_digest"
 
 // transitions: ids are unique; per subject each begins where the one before
 // ended, and the last one leads to the latest state.
+//
+// Without transactions a process that died may have told what no state
+// followed: its successor read the same records, of several topics, in another
+// order. There the chain is what leads back from the state, link by link, and
+// what stands beside it is told by nobody's state.
 func (c *checker) transitions() {
 	ids := map[events.EventID]coordinate{}
-	last := map[string]events.Transition{}
+	chains := map[string]*chain{}
 	c.Each(c.Topics.Transition, func(r stream.Record) {
 		tr, err := c.Codec.DecodeTransition(c.ctx, r.Value)
 		if err != nil {
@@ -176,14 +181,18 @@ func (c *checker) transitions() {
 		}
 		ids[tr.ID] = at(r)
 		key := string(r.Key)
-		before := last[key]
-		if tr.DigestBefore != before.DigestAfter || tr.From != before.To {
+		ch := chains[key]
+		if ch == nil {
+			ch = &chain{links: map[string]events.Transition{}}
+			chains[key] = ch
+		}
+		if before := ch.last; !c.AtLeastOnce && (tr.DigestBefore != before.DigestAfter || tr.From != before.To) {
 			c.fail(BrokenChain, "%s: %s begins at %s (%s), the one before ended at %s (%s)", at(r), key, tr.From, tr.DigestBefore, before.To, before.DigestAfter)
 		}
 		if tr.ID != events.EventID(events.Digest("transition", key, tr.DigestBefore, tr.DigestAfter)) {
 			c.fail(BrokenChain, "%s: the id is not the hash of key and digests", at(r))
 		}
-		last[key] = tr
+		ch.last, ch.links[tr.DigestAfter] = tr, tr
 	})
 	for _, t := range []string{c.Topics.OrderState, c.Topics.CustomerState} {
 		for key, r := range c.Latest(t) {
@@ -191,16 +200,45 @@ func (c *checker) transitions() {
 			if err != nil || r.Value == nil {
 				continue
 			}
-			tr := last[key]
-			if chain, _ := r.Header(chainHeader); string(chain) != tr.DigestAfter || st.Status != tr.To || st.Terminal != tr.Terminal {
-				c.fail(BrokenChain, "%s is %s at %s, its last transition leads to %s (%s)", key, st.Status, chain, tr.To, tr.DigestAfter)
+			header, _ := r.Header(chainHeader)
+			tr := c.leadsTo(chains[key], key, string(header))
+			if string(header) != tr.DigestAfter || st.Status != tr.To || st.Terminal != tr.Terminal {
+				c.fail(BrokenChain, "%s is %s at %s, its last transition leads to %s (%s)", key, st.Status, header, tr.To, tr.DigestAfter)
 			}
-			delete(last, key)
+			delete(chains, key)
 		}
 	}
-	for key := range last {
+	for key := range chains {
 		c.fail(BrokenChain, "%s has transitions and no state", key)
 	}
+}
+
+// chain is what was told of one subject.
+type chain struct {
+	last  events.Transition
+	links map[string]events.Transition // by the digest after
+}
+
+// leadsTo is the transition that a state with this link must follow: the last
+// one, or, without transactions, the one that it names, if the way back from
+// there is whole.
+func (c *checker) leadsTo(ch *chain, key, link string) events.Transition {
+	switch {
+	case ch == nil:
+		return events.Transition{}
+	case !c.AtLeastOnce:
+		return ch.last
+	}
+	tr := ch.links[link]
+	for at, n := tr, 0; at.DigestBefore != "" || at.From != events.StatusUnknown; n++ {
+		before, ok := ch.links[at.DigestBefore]
+		if !ok || before.To != at.From || n > len(ch.links) {
+			c.fail(BrokenChain, "%s: nothing leads to %s (%s), where the way to its state begins", key, at.From, at.DigestBefore)
+			return tr
+		}
+		at = before
+	}
+	return tr
 }
 
 // lastAsked is when the latest question was asked whose answer is evidence.

@@ -47,7 +47,9 @@ func flood(t *testing.T, p platform) {
 	began := time.Now()
 	sent := w.forge(ctx, 4, known)
 	ended := time.Now()
-	if sent < 1500 {
+	// Many times what the budget of hints lets through meanwhile, on a machine
+	// however busy.
+	if sent < 300 {
 		t.Fatalf("%d forged callbacks in %v: no flood", sent, ended.Sub(began))
 	}
 

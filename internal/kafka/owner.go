@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -86,7 +87,8 @@ func (g *Group) Allow() {
 // Lease reports whether this member certainly still owns its partitions: it is
 // assigned, no rebalance waits for it, and the last heartbeat that the
 // coordinator answered was sent less than two thirds of the session timeout
-// ago. Check it right before an act that only the owner may do.
+// ago. Check it right before an act that only the owner may do. A lease that ran
+// out comes back once the coordinator says that the membership outlived it.
 func (g *Group) Lease() bool { return g.lease.valid(time.Now()) && g.err() == nil }
 
 // Close leaves the table revoked. A static member keeps its place in the group
@@ -94,6 +96,7 @@ func (g *Group) Lease() bool { return g.lease.valid(time.Now()) && g.err() == ni
 func (g *Group) Close() {
 	g.lease.end()
 	g.close()
+	g.lease.asking.Wait()
 }
 
 // lease is the time until which the coordinator cannot have given our
@@ -103,13 +106,19 @@ type lease struct {
 	term    time.Duration
 	joined  bool      // assigned and restored, not revoked since
 	renewed time.Time // when the last answered request of the group was sent
+	doubted bool      // ask is under way
+
+	ask    func() bool // the coordinator, whether we are a member still
+	asking sync.WaitGroup
 }
 
 // options make the client keep the lease. They wrap the session's callbacks.
 func (l *lease) options(s *session) []kgo.Opt {
 	l.term = s.SessionTimeout * 2 / 3
+	var cl atomic.Pointer[kgo.Client]
+	l.ask = func() bool { return s.isMember(cl.Load(), l.term) }
 	return []kgo.Opt{
-		kgo.WithHooks(l),
+		kgo.WithHooks(l, newClientHook(cl.Store)),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
 			l.end()
 			s.onRevoked(ctx, cl, m)
@@ -155,15 +164,55 @@ func (l *lease) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) 
 // OnGroupManageError is the client's hook for the end of a membership.
 func (l *lease) OnGroupManageError(error) { l.end() }
 
+// newClientHook hands out the client before it does anything.
+type newClientHook func(*kgo.Client)
+
+// OnNewClient is the client's hook.
+func (h newClientHook) OnNewClient(cl *kgo.Client) { h(cl) }
+
 // renew extends a lease that has not run out. The hook does not see the code in
 // an answer: one that came after the term may say that we are no member any
-// more, and only a new join may start a lease then.
+// more. A new join then starts a new lease. But a coordinator that took over
+// gives every member it knows a whole session again, and no join follows when we
+// were out of its reach for less than that: so it is asked.
 func (l *lease) renew(sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if sent.Sub(l.renewed) < l.term {
+	switch {
+	case sent.Sub(l.renewed) < l.term:
 		l.renewed = sent
+	case l.joined && !l.doubted:
+		l.doubted = true
+		l.asking.Go(l.doubt)
 	}
+}
+
+// doubt asks once. Without a yes the next answered heartbeat asks again.
+func (l *lease) doubt() {
+	asked := time.Now()
+	yes := l.ask()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubted = false
+	if yes && asked.After(l.renewed) {
+		l.renewed = asked
+	}
+}
+
+// isMember asks the coordinator by a heartbeat of our own, whose code we see. A
+// yes to this generation says that nobody was given our partitions meanwhile:
+// that would have made a new one.
+func (s *session) isMember(cl *kgo.Client, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(s.stop, within)
+	defer cancel()
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group = s.Group
+	req.MemberID, req.Generation = cl.GroupMetadata()
+	if s.InstanceID != "" {
+		req.InstanceID = &s.InstanceID
+	}
+	resp, err := req.RequestWith(ctx, s.log.cl)
+	return err == nil && resp.ErrorCode == 0
 }
 
 func (l *lease) begin() {

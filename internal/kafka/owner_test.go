@@ -117,6 +117,62 @@ func TestGroup_leaseEndsWithoutHeartbeats(t *testing.T) {
 	}
 }
 
+// A coordinator that takes over counts every member's session anew: who could
+// not reach it for longer than the lease, but not for a session, never joins
+// again, and must not stand still for ever.
+func TestGroup_leaseReturnsToAMemberThatStayed(t *testing.T) {
+	for _, id := range []string{"", "0"} {
+		cfg, kc := start(t, 1, "lanes")
+		o := groupOptions(id)
+		o.SessionTimeout = 3 * time.Second
+		tb := newTable(t)
+		g := openGroup(t, cfg, o, tb)
+		eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+		away := make(chan struct{})
+		kc.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+			kc.KeepControl()
+			kc.SleepControl(func() { <-away })
+			return nil, nil, false
+		})
+		eventually(t, "the lease runs out", func() bool { turn(t, g); return !g.Lease() })
+		ran := time.Now() // a beat sent just before the end would still renew it
+		eventually(t, "a while", func() bool { turn(t, g); return time.Since(ran) > 300*time.Millisecond })
+		close(away) // well before the session ends
+		eventually(t, "the lease returns", func() bool { turn(t, g); return g.Lease() })
+		if diff := cmp.Diff([]string{"restore 0"}, tb.trace()); diff != "" {
+			t.Errorf("instance %q: table calls (-want +got):\n%s", id, diff)
+		}
+	}
+}
+
+// The same answer, from a coordinator that has thrown the member out.
+func TestGroup_leaseOfAStrangerDoesNotReturn(t *testing.T) {
+	cfg, kc := start(t, 1, "lanes")
+	tb := newTable(t)
+	g := openGroup(t, cfg, groupOptions("0"), tb)
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	away := make(chan struct{})
+	kc.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		kc.SleepControl(func() { <-away })
+		return nil, nil, false
+	})
+	eventually(t, "the lease runs out", func() bool { turn(t, g); return !g.Lease() })
+	kc.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		resp.ErrorCode = kerr.UnknownMemberID.Code
+		return resp, nil, true
+	})
+	close(away)
+	for range 100 {
+		turn(t, g)
+		if g.Lease() && len(tb.trace()) == 1 {
+			t.Fatal("a lease without a new join")
+		}
+	}
+}
+
 func TestGroup_leaseEndsWhileARebalanceWaits(t *testing.T) {
 	cfg, kc := start(t, 1, "lanes")
 	g := openGroup(t, cfg, groupOptions("0"), newTable(t))

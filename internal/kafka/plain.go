@@ -183,4 +183,5 @@ func (g *PlainGroup) Lease() bool { return g.lease.valid(time.Now()) && g.err() 
 func (g *PlainGroup) Close() {
 	g.lease.end()
 	g.close()
+	g.lease.asking.Wait()
 }

@@ -134,8 +134,11 @@ func breakerValue(word string) float64 {
 	return 0
 }
 
+var leaseGauge = prometheus.NewDesc("ramp_poller_lease", "1 while the group confirms our partitions or there are none, 0 when nothing may be asked.", nil, nil)
+
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
+	ch <- leaseGauge
 	for _, l := range laneGauges {
 		ch <- l.desc
 	}
@@ -145,8 +148,9 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	now := g.p.cfg.Now()
 	g.p.mu.Lock()
-	lanes := g.p.core.gauges(now)
+	lanes, leased := g.p.core.gauges(now), g.p.leased()
 	g.p.mu.Unlock()
+	ch <- prometheus.MustNewConstMetric(leaseGauge, prometheus.GaugeValue, float64(unit(leased)))
 	for _, s := range lanes {
 		for _, l := range laneGauges {
 			ch <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, l.value(s, now), string(s.Lane))

@@ -268,14 +268,23 @@ func (p *Poller) Snapshot() []LaneSnapshot {
 	return p.core.Snapshot(p.cfg.Now())
 }
 
-// Ready reports why the poller must not be counted on: not running yet, or a
-// clock that is off by more than the margin. It is nil otherwise.
+// leased reports whether the lanes, if there are any, may be asked about. The
+// caller holds p.mu.
+func (p *Poller) leased() bool {
+	return p.session == nil || len(p.core.owned) == 0 || p.session.Lease()
+}
+
+// Ready reports why the poller must not be counted on: not running yet, lanes
+// without a lease, or a clock that is off by more than the margin. It is nil
+// otherwise.
 func (p *Poller) Ready() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case !p.running:
 		return errors.New("poller: not running")
+	case !p.leased():
+		return errors.New("poller: no lease: the group's coordinator has not confirmed lately that our partitions are ours; nothing is asked until it does")
 	case p.offset.Abs() > p.cfg.Margin:
 		return fmt.Errorf("poller: clock is off by at least %s: the margin is %s", p.offset, p.cfg.Margin)
 	}

@@ -196,6 +196,22 @@ func TestPoller_revokeWaitsForTheCall(t *testing.T) {
 	})
 }
 
+// leases is the gauge of the lease.
+func leases(t *testing.T, r *rig) float64 {
+	t.Helper()
+	families, err := r.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "ramp_poller_lease" {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("no ramp_poller_lease")
+	return 0
+}
+
 func TestPoller_callsOnlyWithALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api, list := &provider{}, &listing{}
@@ -208,10 +224,16 @@ func TestPoller_callsOnlyWithALease(t *testing.T) {
 		if calls, _ := api.seen(); calls != 0 || list.pages.Load() != 0 {
 			t.Errorf("calls = %d, pages = %d without a lease; want none", calls, list.pages.Load())
 		}
+		if err := r.p.Ready(); err == nil || leases(t, r) != 0 {
+			t.Errorf("Ready = %v, lease gauge %v; want a poller that says why it calls nobody", err, leases(t, r))
+		}
 		r.m.mu.Lock()
 		r.m.lost = false
 		r.m.mu.Unlock()
 		time.Sleep(10 * time.Second)
+		if err := r.p.Ready(); err != nil || leases(t, r) != 1 {
+			t.Errorf("Ready = %v, lease gauge %v with it", err, leases(t, r))
+		}
 		if calls, _ := api.seen(); calls != 1 || list.pages.Load() != 1 {
 			t.Errorf("calls = %d, pages = %d with it; want 1 and 1", calls, list.pages.Load())
 		}

@@ -7,6 +7,7 @@
 //	go run ./bench reconciler              # beside it: the least that the same path could do
 //	go run ./bench reconciler -guarantee at_least_once   # also -batch 1000, -partitions 1
 //	go run ./bench reconciler -events 5000000 -orders 5000000   # every order is new
+//	go run ./bench reconciler -store pebble      # states on disk; restore too
 //	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
 //	go run ./bench reconciler -orders 1 -partitions 1 -events 1000000 -peers=false   # one hot order
 //	go run ./bench restore -orders 5000000 -partitions 12   # from the topic, from a checkpoint; what the states cost
@@ -48,7 +49,7 @@ type options struct {
 	calls             int
 	profile           string
 	batch             int
-	guarantee         string
+	guarantee, store  string
 	peers, streams    bool
 	java              string
 	replicas          int
@@ -85,6 +86,7 @@ func runMain(ctx context.Context, args []string) error {
 	f.StringVar(&o.profile, "profile", "", "file for a CPU profile (restore)")
 	f.IntVar(&o.batch, "batch", config.Default().Reconciler.MaxBatch, "input records a transaction at most, of the pass-through too (reconciler)")
 	f.StringVar(&o.guarantee, "guarantee", string(config.ExactlyOnce), "exactly_once or at_least_once, of the pass-through too (reconciler)")
+	f.StringVar(&o.store, "store", config.StoreMemory, "memory or pebble, where the states are (reconciler, restore)")
 	f.BoolVar(&o.peers, "peers", true, "run the peer too")
 	f.BoolVar(&o.streams, "streams", false, "run Kafka Streams too, on a real Kafka (reconciler); needs Java 17 and Maven")
 	f.StringVar(&o.java, "java", "-Xms1g -Xmx1g -XX:+UseSerialGC", "flags of its virtual machine")

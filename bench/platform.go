@@ -66,6 +66,7 @@ func newBed(ctx context.Context, o options) (b *bed, err error) {
 	b.cfg.Topics.Partitions = int32(o.partitions)
 	b.cfg.Ingest.Listen = addr
 	b.cfg.Rules = config.Default().Rules
+	b.cfg.Reconciler.Store, b.cfg.Reconciler.StoreDir = o.store, filepath.Join(b.dir, "store")
 	if b.file, err = demo.WriteConfig(b.cfg, b.dir); err != nil {
 		return b, err
 	}
@@ -134,18 +135,31 @@ type usage struct {
 	RSS int64 // peak resident memory in bytes
 }
 
-// stop ends a process and returns its accounting.
+// stop ends a process and returns its accounting. The peak is that of its life
+// until here: what the system reports at its end counts from the memory of the
+// process that started it.
 func (p *process) stop() (usage, error) {
+	u := usage{RSS: p.peak()}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	err := p.cmd.Wait()
-	u := usage{CPU: p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()}
-	if r, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		u.RSS = r.Maxrss * 1024
-	}
+	u.CPU = p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()
 	if err != nil {
 		return u, fmt.Errorf("%s: %w: %s", p.cmd.Path, err, p.log.String())
 	}
 	return u, nil
+}
+
+// peak is the most resident memory of a running process so far, in bytes.
+func (p *process) peak() int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	var kib int64
+	if _, after, ok := strings.Cut(string(text), "VmHWM:"); ok {
+		_, _ = fmt.Sscan(after, &kib)
+	}
+	return kib << 10
 }
 
 // cpu is the time that a running process has used so far.

@@ -158,8 +158,16 @@ func (b *bed) measureReconciler(ctx context.Context, o options, cd *codec.Codec)
 	if err != nil {
 		return err
 	}
-	row(f.into(reconcilerRow{Bench: "reconciler: " + once(o), Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, Batch: o.batch, PeakRSSMiB: u.RSS >> 20}))
+	row(f.into(reconcilerRow{Bench: "reconciler: " + once(o) + stored(o), Platform: b.name, Partitions: o.partitions, Events: o.events, Orders: o.orders, Batch: o.batch, PeakRSSMiB: u.RSS >> 20}))
 	return nil
+}
+
+// stored names a store that is not the usual one.
+func stored(o options) string {
+	if o.store == config.StoreMemory {
+		return ""
+	}
+	return ", " + o.store
 }
 
 // serveUntilTerm serves until SIGTERM.

@@ -96,6 +96,9 @@ func benchRestore(ctx context.Context, o options) error {
 			return err
 		}
 	}
+	if o.store != config.StoreMemory {
+		return nil
+	}
 	held := exec.CommandContext(ctx, filepath.Join(b.dir, "bench"), "held-states", "-profile", o.profile, "--", b.file)
 	held.Stdout, held.Stderr = os.Stdout, os.Stderr
 	return held.Run()
@@ -130,7 +133,7 @@ func (b *bed) measureRestore(ctx context.Context, o options, source string, m ma
 		return fmt.Errorf("%v partitions were restored from the %s: %s", got, source, p.log.String())
 	}
 	took := g["ramp_reconciler_restore_seconds"]
-	row(restoreRow{"restore: " + source, b.name, o.partitions, m.States, m.ValueBytes, m.ValueBytes * n / 1e9, ready.Seconds(), took, n / took, float64(cpu.Microseconds()) / n,
+	row(restoreRow{"restore: " + source + stored(o), b.name, o.partitions, m.States, m.ValueBytes, m.ValueBytes * n / 1e9, ready.Seconds(), took, n / took, float64(cpu.Microseconds()) / n,
 		g["ramp_reconciler_state_bytes"] / n, g["ramp_reconciler_state_held_bytes"] / n, g["process_resident_memory_bytes"] / n, u.RSS >> 20})
 	return nil
 }

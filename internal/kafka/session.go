@@ -92,7 +92,8 @@ func (s *session) prepare(ctx context.Context, outputs, equal []string) error {
 
 // adjust runs after the stable offset fetch of a new assignment, in the
 // goroutine that fetched; heartbeats go on in another, and ctx ends when the
-// assignment does. It restores each partition and says where to start.
+// assignment does. It restores each partition and says where to start. A failure
+// ends the session, but for one of class ErrTransient.
 func (s *session) adjust(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	rctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -102,9 +103,14 @@ func (s *session) adjust(ctx context.Context, offsets map[string]map[int32]kgo.O
 		if ctx.Err() != nil { // the assignment ended first; another one follows
 			return nil, ctx.Err()
 		}
-		s.fail(err)
 		// Not wrapped: the client takes a cancelled context for its own end and
 		// would leave Poll waiting.
+		if errors.Is(err, stream.ErrTransient) {
+			// Poll says so and goes on, and so does the client: it joins again, after
+			// a pause, and restores again.
+			return nil, fmt.Errorf("%w: %v", stream.ErrTransient, err)
+		}
+		s.fail(err)
 		return nil, fmt.Errorf("%v", err)
 	}
 	return next, nil

@@ -45,3 +45,37 @@ func TestPoller_restoresSideBySide(t *testing.T) {
 		<-r.done
 	})
 }
+
+// A poller that could not restore owns nothing and asks nobody: it must not say
+// that all is well. One that stands by is.
+func TestPoller_readyWithAnAssignment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, account())
+		r.run(t)
+		time.Sleep(time.Second)
+		ready := func(want bool, when string) {
+			t.Helper()
+			if err := r.p.Ready(); (err == nil) != want {
+				t.Errorf("Ready %s = %v", when, err)
+			}
+		}
+		ready(false, "before any assignment")
+		r.p.Assigned(nil)
+		ready(true, "standing by")
+		r.p.Assigned([]int32{0, 1})
+		ready(false, "before the restore")
+		r.m.assign(t, 0)
+		ready(false, "with half of it restored")
+		r.m.assign(t, 1)
+		ready(true, "restored")
+		r.p.Lose([]int32{0})
+		ready(true, "with a half lost")
+		r.p.Lose([]int32{1})
+		ready(false, "with all lost")
+		r.p.Assigned([]int32{0, 1}) // restored no further than this
+		r.p.Lose([]int32{0})
+		ready(false, "when the restore failed")
+		r.cancel()
+		<-r.done
+	})
+}

@@ -66,6 +66,7 @@ type Poller struct {
 	idle    []chan Effect
 	backlog []Input // until Run
 	offset  time.Duration
+	group   assignment
 
 	session Session
 	wishes  map[OpID][]chan bool // of calls for one more request
@@ -108,12 +109,20 @@ func (p *Poller) Restore(ctx context.Context, partition int32, log stream.Log, _
 	}
 	p.cfg.Log.Info("partition restored", "partition", partition, "tasks", len(r.Tasks), "lane_states", len(r.Lanes))
 	p.step(r.Assigned)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.group.restored(partition)
 	return r.Next, nil
 }
 
 // Assigned implements stream.Assignee: reading, decoding and sorting tasks is
 // work for every processor, and every lane of the assignment rests until it is done.
-func (p *Poller) Assigned([]int32) (parallel int) { return runtime.GOMAXPROCS(0) }
+func (p *Poller) Assigned(partitions []int32) (parallel int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.group.assigned(partitions)
+	return runtime.GOMAXPROCS(0)
+}
 
 // Revoke implements stream.Table. It returns when no lane that was taken away
 // has a call in flight or a state to save, or when such a call must have ended:
@@ -125,6 +134,9 @@ func (p *Poller) Revoke(partitions []int32) { p.revoke(partitions, false) }
 func (p *Poller) Lose(partitions []int32) { p.revoke(partitions, true) }
 
 func (p *Poller) revoke(partitions []int32, lost bool) {
+	p.mu.Lock()
+	p.group.revoked(partitions)
+	p.mu.Unlock()
 	p.step(Revoked{Partitions: partitions, Lost: lost})
 	wait, cancel := context.WithTimeout(context.Background(), p.cfg.Settings.CallTimeout+5*time.Second)
 	defer cancel()
@@ -274,15 +286,18 @@ func (p *Poller) leased() bool {
 	return p.session == nil || len(p.core.owned) == 0 || p.session.Lease()
 }
 
-// Ready reports why the poller must not be counted on: not running yet, lanes
-// without a lease, or a clock that is off by more than the margin. It is nil
-// otherwise.
+// Ready reports why the poller must not be counted on: not running yet, no
+// assignment or one that is not restored, lanes without a lease, or a clock that
+// is off by more than the margin. It is nil otherwise.
 func (p *Poller) Ready() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	missing := p.group.err()
 	switch {
 	case !p.running:
 		return errors.New("poller: not running")
+	case missing != nil:
+		return missing
 	case !p.leased():
 		return errors.New("poller: no lease: the group's coordinator has not confirmed lately that our partitions are ours; nothing is asked until it does")
 	case p.offset.Abs() > p.cfg.Margin:

@@ -63,7 +63,12 @@ func (c *cli) open(ctx context.Context) (reading, error) {
 	return openReading(ctx, cfg)
 }
 
-func openReading(_ context.Context, cfg config.Config) (reading, error) {
+// openReading refuses another partition count than the topics have: it would
+// read some of their partitions and take them for all.
+func openReading(ctx context.Context, cfg config.Config) (reading, error) {
+	if err := kafka.CheckVisiblePartitions(ctx, kafkaConfig(cfg), cfg.Topics.Names().All(), cfg.Topics.Partitions); err != nil {
+		return reading{}, err
+	}
 	reg, err := app.OpenRegistry(cfg)
 	if err != nil {
 		return reading{}, err

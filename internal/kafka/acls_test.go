@@ -109,6 +109,13 @@ func TestACLs_producerIsRefusedAtTheOpen(t *testing.T) {
 	if err := kafka.CheckPartitions(context15(t), program, []string{"out", "b"}, 1); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic b") {
 		t.Errorf("CheckPartitions = %v; want ErrRefused that names b", err)
 	}
+	// Who only reads may be kept from the dead letters; of what it sees a wrong count is refused.
+	if err := kafka.CheckVisiblePartitions(context15(t), program, []string{"out", "b"}, 1); err != nil {
+		t.Errorf("CheckVisiblePartitions = %v; want b left out", err)
+	}
+	if err := kafka.CheckVisiblePartitions(context15(t), program, []string{"b", "out"}, 3); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic out has 1 partitions") {
+		t.Errorf("CheckVisiblePartitions of another count = %v; want ErrRefused that names out", err)
+	}
 }
 
 func TestMissingACLs(t *testing.T) {

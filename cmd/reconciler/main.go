@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -42,7 +43,7 @@ func runMain(ctx context.Context, args, env []string, stderr io.Writer) error {
 
 // openStore is here so that the other programs are not linked with a database.
 func openStore(path string, cache int64) (app.Store, error) {
-	s, err := disk.Open(path, cache)
+	s, err := disk.Open(path, cache, func(err error) { run.Abandon("reconciler", fmt.Errorf("reconciler.store_dir: %w", err)) })
 	if err != nil {
 		return nil, err
 	}

@@ -44,10 +44,18 @@ func (d *described) Read(ctx context.Context, topic string, n int32, from, to in
 type told struct {
 	reconciler.Observer
 	sources, reasons map[string]int
+	written, failed  int
 }
 
 func (o *told) Restored(_ int32, _ int64, source string) { o.sources[source]++ }
 func (o *told) CheckpointIgnored(reason string)          { o.reasons[reason]++ }
+func (o *told) CheckpointWritten(bytes int64) {
+	if bytes == 0 {
+		o.failed++
+		return
+	}
+	o.written++
+}
 
 // keeper is a world whose reconciler keeps checkpoints.
 type keeper struct {
@@ -134,7 +142,7 @@ func (k *keeper) want() {
 
 // On disk everything is as in memory.
 func TestLoop_statesOnDisk(t *testing.T) {
-	s, err := disk.Open(t.TempDir(), 1<<20)
+	s, err := disk.Open(t.TempDir(), 1<<20, func(err error) { panic(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,10 @@ func Main(name string, program func(ctx context.Context) error) {
 	os.Exit(report(os.Stderr, name, err))
 }
 
+// Abandon ends the process at once with Code of err, for a fault that nobody can
+// return: whoever would have to is stuck behind it. It does not return.
+func Abandon(name string, err error) { os.Exit(report(os.Stderr, name, err)) }
+
 // interrupted makes a failure that the signal caused, a look-up or connection
 // that was cut short, the stop that was asked for. A graver class stays.
 func interrupted(ctx context.Context, err error) error {

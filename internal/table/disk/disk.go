@@ -11,8 +11,8 @@
 //   - A partition that is closed is deleted as one range; compactions give the
 //     disk back.
 //
-// A disk that fails, or is full, ends the process with a panic: Pebble would try
-// again for ever, and everything would wait for it.
+// A disk that fails, or is full, ends the process: Pebble would try again for
+// ever, and everything would wait for it.
 package disk
 
 import (
@@ -44,34 +44,35 @@ type Store struct {
 
 // Open discards what an earlier store left in the folder and makes an empty one
 // there, which this process has for itself. cache is the memory for blocks that
-// were read, in bytes.
-func Open(path string, cache int64) (*Store, error) {
+// were read, in bytes. die is called with what went wrong when the disk fails
+// later on; it may be called by any goroutine, and must not return.
+func Open(path string, cache int64, die func(error)) (*Store, error) {
 	lock, err := flock.Dir(path)
 	if err != nil {
 		return nil, fmt.Errorf("disk: %w", err)
 	}
 	path = filepath.Join(path, "states") // what is discarded is never the operator's
-	db, err := openEmpty(path, cache)
+	db, err := openEmpty(path, cache, die)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("disk: %w", err), lock.Close())
 	}
 	return &Store{db, lock}, nil
 }
 
-func openEmpty(path string, cache int64) (*pebble.DB, error) {
+func openEmpty(path string, cache int64, die func(error)) (*pebble.DB, error) {
 	if err := os.RemoveAll(path); err != nil {
 		return nil, err
 	}
 	c := pebble.NewCache(cache)
 	defer c.Unref() // the database has a reference of its own
-	return pebble.Open(path, options(c))
+	return pebble.Open(path, options(c, die))
 }
 
-func options(c *pebble.Cache) *pebble.Options {
+func options(c *pebble.Cache, die func(error)) *pebble.Options {
 	o := &pebble.Options{
-		Cache: c, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest,
+		Cache: c, Logger: quiet{die}, FormatMajorVersion: pebble.FormatNewest,
 		DisableWAL: true, MemTableSize: memTable, MaxOpenFiles: openFiles,
-		EventListener: &pebble.EventListener{BackgroundError: func(err error) { panic(fmt.Sprintf("disk: %v", err)) }},
+		EventListener: &pebble.EventListener{BackgroundError: func(err error) { die(fmt.Errorf("disk: %w", err)) }},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // a new order is looked for and is not there
@@ -86,10 +87,8 @@ func (s *Store) Close() error { return errors.Join(s.db.Close(), s.lock.Close())
 
 // quiet has Pebble say nothing of its own: what goes wrong is returned, or is a
 // background error.
-type quiet struct{}
+type quiet struct{ die func(error) }
 
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("disk: "+format, args...))
-}
+func (quiet) Infof(string, ...any)                {}
+func (quiet) Errorf(string, ...any)               {}
+func (q quiet) Fatalf(format string, args ...any) { q.die(fmt.Errorf("disk: "+format, args...)) }

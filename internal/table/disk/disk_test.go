@@ -17,7 +17,7 @@ import (
 
 func open(t testing.TB, path string) *disk.Store {
 	t.Helper()
-	s, err := disk.Open(path, 1<<20)
+	s, err := disk.Open(path, 1<<20, func(err error) { panic(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestOpen_discards(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := disk.Open(path, 1<<20); !errors.Is(err, flock.ErrHeld) {
+	if _, err := disk.Open(path, 1<<20, nil); !errors.Is(err, flock.ErrHeld) {
 		t.Errorf("a second store of one folder = %v, want ErrHeld", err)
 	}
 	if err := s.Close(); err != nil {

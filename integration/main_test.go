@@ -137,6 +137,7 @@ var scenarios = []scenario{
 	{"peers, other dialect", peersOther, never},
 	{"exit codes", exitCodes, never},
 	{"twins", twins, never},
+	{"epochs", epochs, never},
 	{"hanging transaction", hangingTransaction, never},
 	{"made anew", madeAnew, never},
 	{"answers lost", answersLost, never},

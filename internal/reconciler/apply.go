@@ -212,7 +212,7 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 		}
 	}
 	t.heard = true
-	e.mem.joined.add(obs.source, verdict)
+	e.mem.counts.joined.add(joinedAs{obs.source, verdict})
 	return "", nil
 }
 
@@ -260,7 +260,7 @@ func (t *touched) lastAsked() events.Millis {
 // announced moved. Else it is viewed once, at the end of the batch, unless
 // subjects mostly come once in it: then the evidence need not be read again.
 func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *observation, r *stream.Record) error {
-	e.mem.joined.add(obs.source, "changed")
+	e.mem.counts.joined.add(joinedAs{obs.source, "changed"})
 	rules := &e.cfg.Rules
 	configured := rules.Knows(&t.key)
 	// Forgetting needs no table, and must not wait for one.
@@ -276,7 +276,7 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *obser
 	rules.Read(in, t.key, rows)
 	shows := in.Announced()
 	if shows.Status == events.StatusUnknown && shows.Rule == order.RuleNoKnownStatus {
-		e.cfg.Observer.UnknownStatus(t.key.Provider)
+		e.mem.counts.unknown.add(t.key.Provider)
 	}
 	before := t.shown
 	t.take(rows)
@@ -389,7 +389,7 @@ func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, re
 		Headers: b.cloudEvent(b.values.text(string(tr.ID)), typeTransition),
 	}, t.cause)
 	t.chain = after
-	e.cfg.Observer.Transition(st.Status, reason)
+	e.mem.counts.moved.add(move{st.Status, reason})
 	return nil
 }
 
@@ -404,6 +404,6 @@ func (e *Engine) deadLetter(b *Batch, rec *stream.Record, class string, err erro
 	}
 	// The message names the rule that was broken, never what the record says.
 	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), at)
-	e.cfg.Observer.DeadLetter(class)
-	e.mem.joined.add(r.Topic, "dead_letter")
+	e.mem.counts.dead.add(class)
+	e.mem.counts.joined.add(joinedAs{r.Topic, "dead_letter"})
 }

@@ -52,7 +52,8 @@ type Config struct {
 	OpenTable func(partition int32) (table.Table, error)
 }
 
-// Observer hears what an engine did, for metrics. Labels are from closed sets.
+// Observer hears what an engine did, for metrics, when it is committed. Labels are
+// from closed sets.
 type Observer interface {
 	Joined(source, verdict string, n int) // n records; verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
@@ -182,7 +183,6 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 	}
 	// What the batch grew is kept for the next one, however this one ends.
 	defer func() { e.mem.list, e.mem.cause, e.mem.out = b.order, b.cause, len(b.Out) }()
-	defer e.mem.joined.tell(e.cfg.Observer)
 	for i := range records {
 		if err := e.apply(ctx, b, &records[i]); err != nil {
 			return nil, err
@@ -211,6 +211,7 @@ func (e *Engine) Accept() error {
 	if b == nil {
 		return nil
 	}
+	e.mem.counts.tell(e.cfg.Observer)
 	for n, o := range b.parts {
 		p := e.parts[n]
 		if p == nil {

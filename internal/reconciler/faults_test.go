@@ -18,6 +18,8 @@ import (
 	"rampstream/internal/events"
 	"rampstream/internal/reconciler"
 	"rampstream/internal/stream"
+	"rampstream/internal/table"
+	"rampstream/internal/table/slab"
 	"rampstream/schemas"
 )
 
@@ -168,24 +170,38 @@ func TestLoop_waitsForASchema(t *testing.T) {
 	})
 }
 
-// nervous panics when it hears of evidence without a known status.
-type nervous struct{ seen []string }
+// nervous is a table that panics when it is asked for one key.
+type nervous struct {
+	table.Table
+	key string
+}
 
-func (*nervous) Joined(string, string, int)       {}
-func (n *nervous) DeadLetter(class string)        { n.seen = append(n.seen, class) }
-func (*nervous) Transition(events.Status, string) {}
-func (*nervous) Restored(int32, int64, string)    {}
-func (*nervous) CheckpointIgnored(string)         {}
-func (*nervous) CheckpointWritten(int64)          {}
-func (*nervous) UnknownStatus(events.Provider)    { panic("a payload") }
+func (n nervous) Get(dst, key []byte) ([]byte, bool, error) {
+	if string(key) == n.key {
+		panic("a payload")
+	}
+	return n.Table.Get(dst, key)
+}
+
+// counted is an observer that counts, by what it was told.
+type counted map[string]int
+
+func (c counted) Joined(_, verdict string, n int)        { c[verdict] += n }
+func (c counted) DeadLetter(class string)                { c[class]++ }
+func (c counted) Transition(to events.Status, _ string)  { c[to.String()]++ }
+func (c counted) UnknownStatus(provider events.Provider) { c[string(provider)]++ }
+func (counted) Restored(int32, int64, string)            {}
+func (counted) CheckpointIgnored(string)                 {}
+func (counted) CheckpointWritten(int64)                  {}
 
 // R16: a record that panics the join is set aside; the others of its batch are
 // joined, and nothing of the panic's value is written.
 func TestEngine_panicBecomesADeadLetter(t *testing.T) {
 	w := newWorld(t)
 	w.now = minute(9)
-	obs := &nervous{}
-	eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs})
+	obs := counted{}
+	eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs,
+		OpenTable: func(int32) (table.Table, error) { return nervous{slab.New(), key("o1").String()}, nil }})
 	for n := range int32(partitions) {
 		if _, err := eng.Restore(t.Context(), n, w.log, nil); err != nil {
 			t.Fatal(err)
@@ -195,8 +211,8 @@ func TestEngine_panicBecomesADeadLetter(t *testing.T) {
 	w.append(w.hook("o1", "odd", minute(1), events.TrustSigned), w.hook("o2", "done", minute(1), events.TrustSigned))
 	w.step(first(w, 9), true)
 	dead := w.log.All(topics.DeadLetter)
-	if len(dead) != 1 || len(obs.seen) != 1 || obs.seen[0] != reconciler.ClassPanic {
-		t.Fatalf("%d dead letters of classes %v; want one, PANIC", len(dead), obs.seen)
+	if len(dead) != 1 || obs[reconciler.ClassPanic] != 1 || obs["dead_letter"] != 1 {
+		t.Fatalf("%d dead letters, counted as %v; want one, PANIC", len(dead), obs)
 	}
 	for _, h := range dead[0].Headers {
 		if bytes.Contains(h.Value, []byte("a payload")) {

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
 	"rampstream/internal/order"
@@ -44,6 +46,40 @@ func TestLoop_unknownSchemaIsSetAside(t *testing.T) {
 		}
 		if !classes[reconciler.ClassUnknownSchema] || !classes[topics.OrderState] {
 			t.Errorf("wrote %v; want the dead letter and the state of the other order", classes)
+		}
+	})
+}
+
+// A batch may be tried many times, because a schema cannot be had yet or its
+// transaction was aborted. The counters say what was committed: one record that
+// was set aside is one, whatever was tried before.
+func TestLoop_countsWhatIsCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.codec = withRegistry(t, func(id int) (string, error) { return "", fmt.Errorf("%w: id %d", codec.ErrUnknownSchema, id) })
+		obs := counted{}
+		w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs})
+		for n := range int32(partitions) {
+			if _, err := w.eng.Restore(t.Context(), n, w.log, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.now = minute(9)
+		w.append(
+			stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(key("x").String()), Value: []byte("no Avro")},
+			w.hook("o1", "done", minute(1), events.TrustSigned), w.hook("o2", "odd", minute(1), events.TrustSigned),
+			stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(key("x").String()), Value: []byte{0, 0, 0, 0x30, 0x39, 1, 2, 3}})
+		records := first(w, 9)
+		s := &script{polls: []polled{{records, nil}, {records, nil}}, commits: []committed{{false, nil}, {true, nil}}}
+		l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+		for range 2 {
+			if err := l.Step(t.Context(), s); err != nil {
+				t.Fatalf("Step = %v", err)
+			}
+		}
+		want := counted{"changed": 2, "dead_letter": 2, reconciler.ClassUndecodable: 1, reconciler.ClassUnknownSchema: 1, "COMPLETED": 1, "acme": 1}
+		if diff := cmp.Diff(want, obs); diff != "" {
+			t.Errorf("counted, by what (-want +got):\n%s", diff)
 		}
 	})
 }

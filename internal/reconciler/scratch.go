@@ -19,7 +19,7 @@ type scratch struct {
 	texts   codec.Texts
 	hash    []byte // what is hashed
 	value   []byte // of the entry that was read last
-	joined  joins
+	counts  counts
 
 	obs     observation // the record at hand
 	webhook events.Webhook
@@ -43,6 +43,7 @@ func (s *scratch) begin() {
 	clear(s.list)
 	s.list = s.list[:0]
 	s.cause, s.records = s.cause[:0], 0
+	s.counts.clear()
 	if s.names == nil {
 		s.names = map[string]*touched{}
 	}
@@ -101,30 +102,62 @@ func (m *rowRoom) keep(rows []events.Evidence, n int) []events.Evidence {
 	return rows
 }
 
-// joins counts what a batch's records did: the observer hears of a batch at
-// once, because a counter with labels costs more than many a record.
-type joins []struct {
-	source, verdict string
-	n               int
+// counts is what a batch did, for the observer. It hears of a batch when that is
+// committed: a batch may be tried many times, while a schema cannot be had or
+// because its transaction was aborted, and a record is joined or set aside once.
+type counts struct {
+	joined  tally[joinedAs]
+	dead    tally[string] // by class
+	moved   tally[move]
+	unknown tally[events.Provider]
 }
 
-func (j *joins) add(source, verdict string) {
-	for i := range *j {
-		if c := &(*j)[i]; c.source == source && c.verdict == verdict {
+type joinedAs struct{ source, verdict string }
+
+type move struct {
+	to     events.Status
+	reason string
+}
+
+func (c *counts) clear() {
+	c.joined, c.dead, c.moved, c.unknown = c.joined[:0], c.dead[:0], c.moved[:0], c.unknown[:0]
+}
+
+// tell reports and forgets the counts.
+func (c *counts) tell(o Observer) {
+	for _, t := range c.joined {
+		o.Joined(t.what.source, t.what.verdict, t.n)
+	}
+	c.dead.each(o.DeadLetter)
+	c.moved.each(func(m move) { o.Transition(m.to, m.reason) })
+	c.unknown.each(o.UnknownStatus)
+	c.clear()
+}
+
+// tally counts few different things: a counter with labels costs more than many
+// a record.
+type tally[K comparable] []struct {
+	what K
+	n    int
+}
+
+func (t *tally[K]) add(what K) {
+	for i := range *t {
+		if c := &(*t)[i]; c.what == what {
 			c.n++
 			return
 		}
 	}
-	*j = append(*j, struct {
-		source, verdict string
-		n               int
-	}{source, verdict, 1})
+	*t = append(*t, struct {
+		what K
+		n    int
+	}{what, 1})
 }
 
-// tell reports and forgets the counts.
-func (j *joins) tell(o Observer) {
-	for _, c := range *j {
-		o.Joined(c.source, c.verdict, c.n)
+func (t tally[K]) each(tell func(K)) {
+	for _, c := range t {
+		for range c.n {
+			tell(c.what)
+		}
 	}
-	*j = (*j)[:0]
 }

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/stream"
 )
@@ -197,11 +199,36 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		}
 		return false, err
 	}
-	committed, err := g.end(endCtx, kgo.TryCommit)
+	committed, err := g.end(kgo.PreTxnCommitFnContext(endCtx, g.fence), kgo.TryCommit)
 	if err != nil {
 		return false, g.die("commit transaction", err)
 	}
 	return committed, nil
+}
+
+// fence has every transaction that commits carry offsets, which the coordinator
+// takes from a member of this generation only. A batch that wrote without
+// reading has none of its own: it commits again what is committed, lest one that
+// was thrown out writes over its successor. Who holds no partition has nothing to
+// commit.
+func (g *TxnGroup) fence(req *kmsg.TxnOffsetCommitRequest) error {
+	if len(req.Topics) > 0 {
+		return nil
+	}
+	for topic, offsets := range g.cl.CommittedOffsets() {
+		rt := kmsg.NewTxnOffsetCommitRequestTopic()
+		rt.Topic = topic
+		for partition, o := range offsets {
+			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch = partition, o.Offset, o.Epoch
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		req.Topics = append(req.Topics, rt)
+	}
+	if len(req.Topics) == 0 {
+		return kerr.RebalanceInProgress // the client aborts
+	}
+	return nil
 }
 
 // end ends the transaction. The client first wants a heartbeat; a membership

@@ -140,3 +140,42 @@ func TestTxnGroup_membershipLostWithABatch(t *testing.T) {
 		t.Errorf("table calls = %q", got)
 	}
 }
+
+// What is written without a record that was read (states viewed by new rules)
+// has no offsets to commit, and these are what the coordinator refuses from a
+// member that it has thrown out.
+func TestTxnGroup_strangerCommitsNothingOfItsOwn(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out")
+	one, two := newTable(t), newTable(t)
+	first := openTxn(t, cfg, txnOptions("1"), one)
+	own := func() []stream.Record { return []stream.Record{{Topic: "out", Partition: 0, Value: []byte("x")}} }
+	eventually(t, "a member's own commit", func() bool {
+		idle(t, first)
+		ok, err := first.Commit(context15(t), own())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	})
+	away := make(chan struct{})
+	defer close(away)
+	kc.ControlKey(int16(kmsg.Heartbeat), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		if *r.(*kmsg.HeartbeatRequest).InstanceID == "1" {
+			kc.SleepControl(func() { <-away })
+		}
+		return nil, nil, false
+	})
+	idle(t, first)
+	leave(t, cfg, "g", "1")
+	second := openTxn(t, cfg, txnOptions("2"), two)
+	eventually(t, "another member has its partition", func() bool { idle(t, second); return two.holds() == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if ok, err := first.Commit(ctx, own()); ok || err != nil {
+		t.Errorf("Commit of a stranger = %v, %v; want an abort", ok, err)
+	}
+	if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("the log holds %q, want the member's own alone", got)
+	}
+}

@@ -91,11 +91,18 @@ func (p Program) pollerLoop(records poller.Records, publisher poller.Publisher) 
 	return loop, p.Metrics.Register(loop.Gauges())
 }
 
+// pollFor bounds a poll of a schedule in which nothing happens.
+const pollFor = 10 * time.Second
+
 // applied lets a rebalance go on once the records of the last poll were handed
 // to the poller's core, which is when it polls again.
 type applied struct{ *kafka.Group }
 
 func (a applied) Poll(ctx context.Context, n int) ([]stream.Record, error) {
+	// A rebalance may be announced when it is over; the lease rests until the next
+	// poll then.
+	ctx, cancel := context.WithTimeout(ctx, pollFor)
+	defer cancel()
 	a.Allow()
 	return a.Group.Poll(ctx, n)
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -81,7 +82,7 @@ func (g *Group) Poll(ctx context.Context, n int) ([]stream.Record, error) { retu
 // Allow lets a rebalance proceed that waits for the records of Poll.
 func (g *Group) Allow() {
 	g.batch = false
-	g.cl.AllowRebalance()
+	g.allow()
 }
 
 // Lease reports whether this member certainly still owns its partitions: it is
@@ -89,7 +90,12 @@ func (g *Group) Allow() {
 // coordinator answered was sent less than two thirds of the session timeout
 // ago. Check it right before an act that only the owner may do. A lease that ran
 // out comes back once the coordinator says that the membership outlived it.
-func (g *Group) Lease() bool { return g.lease.valid(time.Now()) && g.err() == nil }
+func (g *Group) Lease() bool { return g.leaseHolds(&g.lease) }
+
+// leaseHolds is Lease.
+func (s *session) leaseHolds(l *lease) bool {
+	return l.valid(time.Now()) && !s.blocked.Load() && s.err() == nil
+}
 
 // Close leaves the table revoked. A static member keeps its place in the group
 // until the session timeout, unless LeaveOnClose.
@@ -106,17 +112,26 @@ type lease struct {
 	term    time.Duration
 	joined  bool      // assigned and restored, not revoked since
 	renewed time.Time // when the last answered request of the group was sent
+	before  time.Time // and the one before it
 	doubted bool      // ask is under way
+	// While a rebalance waits for us the coordinator waits too, for rebalance. It
+	// began after the latest answer that did not tell of it, which was asked for
+	// at waitsSince.
+	rebalance  time.Duration
+	waitsSince time.Time
 
-	ask    func() bool // the coordinator, whether we are a member still
+	// ask asks the coordinator whether we are a member still; waiting takes a yes
+	// from one that waits for us.
+	ask    func(waiting bool) bool
 	asking sync.WaitGroup
 }
 
 // options make the client keep the lease. They wrap the session's callbacks.
 func (l *lease) options(s *session) []kgo.Opt {
-	l.term = s.SessionTimeout * 2 / 3
+	l.term, l.rebalance = s.SessionTimeout*2/3, s.Rebalance
+	s.unblocked = l.lapse
 	var cl atomic.Pointer[kgo.Client]
-	l.ask = func() bool { return s.isMember(cl.Load(), l.term) }
+	l.ask = func(waiting bool) bool { return s.isMember(cl.Load(), l.term, waiting) }
 	return []kgo.Opt{
 		kgo.WithHooks(l, newClientHook(cl.Store)),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, m map[string][]int32) {
@@ -128,10 +143,11 @@ func (l *lease) options(s *session) []kgo.Opt {
 			s.onLost(ctx, cl, m)
 		}),
 		// A rebalance waits for our batch: from here the coordinator's patience,
-		// not our heartbeat, decides.
+		// not our heartbeat, decides. The client says so in a goroutine of its own,
+		// which may come when all is over.
 		kgo.OnPartitionsCallbackBlocked(func(context.Context, *kgo.Client) {
+			l.wait()
 			s.blocked.Store(true)
-			l.end()
 		}),
 		kgo.AdjustFetchOffsetsFn(func(ctx context.Context, o map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 			o, err := s.adjust(ctx, o)
@@ -153,7 +169,7 @@ func (l *lease) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e2e kgo.BrokerE2E) 
 	switch kmsg.Key(key) {
 	case kmsg.SyncGroup:
 		l.mu.Lock()
-		l.renewed = sent
+		l.before, l.renewed = sent, sent
 		l.mu.Unlock()
 	case kmsg.Heartbeat:
 		l.renew(sent)
@@ -180,7 +196,7 @@ func (l *lease) renew(sent time.Time) {
 	defer l.mu.Unlock()
 	switch {
 	case sent.Sub(l.renewed) < l.term:
-		l.renewed = sent
+		l.before, l.renewed = l.renewed, sent
 	case l.joined && !l.doubted:
 		l.doubted = true
 		l.asking.Go(l.doubt)
@@ -190,19 +206,20 @@ func (l *lease) renew(sent time.Time) {
 // doubt asks once. Without a yes the next answered heartbeat asks again.
 func (l *lease) doubt() {
 	asked := time.Now()
-	yes := l.ask()
+	yes := l.ask(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.doubted = false
 	if yes && asked.After(l.renewed) {
-		l.renewed = asked
+		l.before, l.renewed = asked, asked
 	}
 }
 
 // isMember asks the coordinator by a heartbeat of our own, whose code we see. A
 // yes to this generation says that nobody was given our partitions meanwhile:
-// that would have made a new one.
-func (s *session) isMember(cl *kgo.Client, within time.Duration) bool {
+// that would have made a new one. One that waits for us to join again has not
+// made it yet.
+func (s *session) isMember(cl *kgo.Client, within time.Duration, waiting bool) bool {
 	ctx, cancel := context.WithTimeout(s.stop, within)
 	defer cancel()
 	req := kmsg.NewPtrHeartbeatRequest()
@@ -212,7 +229,40 @@ func (s *session) isMember(cl *kgo.Client, within time.Duration) bool {
 		req.InstanceID = &s.InstanceID
 	}
 	resp, err := req.RequestWith(ctx, s.log.cl)
-	return err == nil && resp.ErrorCode == 0
+	return err == nil && (resp.ErrorCode == 0 || waiting && resp.ErrorCode == kerr.RebalanceInProgress.Code)
+}
+
+// wait notes that a rebalance waits for us. The answer that told of it is the
+// latest, or was a moment ago.
+func (l *lease) wait() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waitsSince = l.before
+}
+
+// lapse ends the lease of who lets a rebalance in that was said to wait. A new
+// assignment begins one; if none comes, because the rebalance was over, the next
+// heartbeat has the coordinator asked.
+func (l *lease) lapse() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = time.Time{}
+}
+
+// until is when the coordinator may give our partitions to somebody else, if it
+// hears nothing more of us, and whether that is far enough away to begin to
+// write. waiting: a rebalance waits for us.
+func (l *lease) until(now time.Time, waiting bool) (end time.Time, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end, ok = l.renewed.Add(l.term*3/2), l.joined && now.Sub(l.renewed) < l.term
+	if waiting {
+		if e := l.waitsSince.Add(l.rebalance); e.Before(end) {
+			end = e
+		}
+		ok = ok && now.Sub(l.waitsSince) < l.rebalance*2/3
+	}
+	return end, ok
 }
 
 func (l *lease) begin() {

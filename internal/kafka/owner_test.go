@@ -187,6 +187,17 @@ func TestGroup_leaseEndsWhileARebalanceWaits(t *testing.T) {
 	eventually(t, "the lease returns", func() bool { turn(t, g); return g.Lease() })
 }
 
+func TestGroup_leaseReturnsAfterALateAnnouncement(t *testing.T) {
+	cfg, _ := start(t, 1, "lanes")
+	g := openGroup(t, cfg, groupOptions("0"), newTable(t))
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	g.AnnounceLate()
+	if g.Lease() {
+		t.Error("a lease while a rebalance is said to wait")
+	}
+	eventually(t, "the lease returns", func() bool { turn(t, g); return g.Lease() })
+}
+
 func TestGroup_unknownMemberEndsTheLease(t *testing.T) {
 	cfg, kc := start(t, 1, "lanes")
 	tb := newTable(t)

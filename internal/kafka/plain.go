@@ -105,8 +105,8 @@ func (g *PlainGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 
 // Commit writes out in stages and then the group offsets. (true, nil): all
 // stages are acknowledged; the group offsets are for lag tools and may lag.
-// (false, nil): the lease had run out and nothing was written; the caller drops
-// what the batch changed. (false, *RecordError): some of out may have been
+// (false, nil): the lease had run out, before the first stage or one of the
+// others; the caller drops what the batch changed. (false, *RecordError): some of out may have been
 // written; the caller drops what the batch changed, and the next Poll reads it
 // again. Any other error ends the session.
 func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
@@ -122,15 +122,16 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	defer g.mu.Unlock()
 	after, next := g.after, g.next
 	g.after, g.next, g.batch, g.polled = nil, nil, false, false
-	if !g.leased() {
-		g.cl.SetOffsets(next)
-		return false, nil
-	}
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.CommitTimeout)
 	defer cancel()
 	rs := toClients(out)
 	for stage := range len(g.opts.Last) + 1 {
-		if err := g.produce(wctx, out, rs, stage); err != nil {
+		until, ok := g.leased()
+		if !ok {
+			g.cl.SetOffsets(next)
+			return false, nil
+		}
+		if err := g.stageOut(wctx, until, out, rs, stage); err != nil {
 			g.cl.SetOffsets(next)
 			return false, err
 		}
@@ -139,12 +140,26 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	return true, nil
 }
 
-// leased ignores a rebalance that waits for this very batch: the coordinator
-// waits too, for the rebalance timeout.
-func (g *PlainGroup) leased() bool {
-	g.lease.mu.Lock()
-	defer g.lease.mu.Unlock()
-	return time.Since(g.lease.renewed) < g.lease.term
+// leased says until when nobody else can have our partitions, and whether that
+// is long enough to begin a stage. A rebalance that waits for this very batch is
+// no obstacle: the coordinator waits too, for the rebalance timeout. But it
+// answers the heartbeats of who did not join in time, too, or whose place a twin
+// has; so it is asked.
+func (g *PlainGroup) leased() (until time.Time, ok bool) {
+	waiting := g.blocked.Load()
+	until, ok = g.lease.until(time.Now(), waiting)
+	if ok && waiting {
+		ok = g.lease.ask(true)
+	}
+	return until, ok
+}
+
+// stageOut writes one stage; what is not acknowledged at the end of the lease
+// ends the session.
+func (g *PlainGroup) stageOut(ctx context.Context, until time.Time, out []stream.Record, rs []kgo.Record, stage int) error {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	return g.produce(ctx, out, rs, stage)
 }
 
 func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
@@ -177,7 +192,7 @@ func (g *PlainGroup) commitOffsets(ctx context.Context, offsets map[string]map[i
 }
 
 // Lease is Group.Lease.
-func (g *PlainGroup) Lease() bool { return g.lease.valid(time.Now()) && g.err() == nil }
+func (g *PlainGroup) Lease() bool { return g.leaseHolds(&g.lease) }
 
 // Close is Group.Close.
 func (g *PlainGroup) Close() {

@@ -16,10 +16,15 @@ import (
 
 func openPlain(t *testing.T, cfg kafka.Config) *kafka.PlainGroup {
 	t.Helper()
+	return openPlainFor(t, cfg, 6*time.Second)
+}
+
+func openPlainFor(t *testing.T, cfg kafka.Config, session time.Duration) *kafka.PlainGroup {
+	t.Helper()
 	g, err := kafka.OpenPlainGroup(context15(t), cfg, kafka.PlainOptions{
 		Group: "g", InstanceID: "0", Inputs: []string{"a", "b"}, Outputs: []string{"out", "state", "position"},
 		Last:           [][]string{{"state"}, {"position"}},
-		SessionTimeout: 6 * time.Second, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: 5 * time.Second,
+		SessionTimeout: session, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: 5 * time.Second,
 		LeaveOnClose: true,
 	}, newTable(t))
 	if err != nil {
@@ -83,5 +88,58 @@ func TestPlainGroup_Commit_offsetsAreACourtesy(t *testing.T) {
 	put(t, cfg, "a", 0, "2")
 	if rs := pollN(t, g.Poll, 1); string(rs[0].Value) != "2" {
 		t.Errorf("Poll = %q, want the next record", rs[0].Value)
+	}
+}
+
+// A batch that outlasts the patience of a rebalance is another member's: the
+// coordinator still answers the heartbeats of the one that it has thrown out.
+func TestPlainGroup_strangerWritesNothing(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+	put(t, cfg, "a", 0, "1")
+	g := openPlain(t, cfg)
+	pollN(t, g.Poll, 1)
+	waits := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress})
+	eventually(t, "the member hears of a rebalance", func() bool { return waits.Hits() == 1 })
+	leave(t, cfg, "g", "0")
+	out := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Observe: true, Count: -1})
+	if err := out.Wait(context15(t), 3); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := g.Commit(context15(t), staged()); ok || err != nil {
+		t.Errorf("Commit of a stranger = %v, %v; want false", ok, err)
+	}
+	for _, topic := range []string{"out", "state", "position"} {
+		if n := kc.PartitionInfo(topic, 0).HighWatermark; n != 0 {
+			t.Errorf("%s has %d records of a stranger", topic, n)
+		}
+	}
+}
+
+// A stage that takes long must not be followed by another one for which the
+// lease is too short: the next owner may have read the states by then.
+func TestPlainGroup_leaseEndsBetweenStages(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+	put(t, cfg, "a", 0, "1")
+	g := openPlainFor(t, cfg, 3*time.Second)
+	pollN(t, g.Poll, 1)
+	away := make(chan struct{})
+	defer close(away)
+	kc.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		kc.SleepControl(func() { <-away })
+		return nil, nil, false
+	})
+	kc.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.DropControl()
+		kc.SleepControl(func() { eventually(t, "the lease runs out", func() bool { return !g.Lease() }) })
+		return nil, nil, false
+	})
+	if ok, err := g.Commit(context15(t), staged()); ok || err != nil {
+		t.Errorf("Commit beyond the lease = %v, %v; want false", ok, err)
+	}
+	for topic, want := range map[string]int64{"out": 1, "state": 0, "position": 0} {
+		if n := kc.PartitionInfo(topic, 0).HighWatermark; n != want {
+			t.Errorf("%s has %d records, want %d", topic, n, want)
+		}
 	}
 }

@@ -41,6 +41,7 @@ type session struct {
 	// transaction, and a revocation must not wait for the table. deferred: one did
 	// not.
 	blocked, committing, deferred atomic.Bool
+	unblocked                     func() // called when a rebalance that waits is let in; may be nil
 
 	// stop ends a restore that is running.
 	stop    context.Context
@@ -300,8 +301,7 @@ func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 	}
 	s.revokeLate()
 	if !s.batch {
-		s.blocked.Store(false)
-		s.cl.AllowRebalance()
+		s.allow()
 	}
 	fetches := s.cl.PollRecords(ctx, n) // returns with rebalances blocked
 	s.polled = true
@@ -311,6 +311,14 @@ func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 		return rs, err
 	}
 	return rs, s.pollError(ctx, fetches)
+}
+
+// allow lets a rebalance in.
+func (s *session) allow() {
+	if s.blocked.Swap(false) && s.unblocked != nil {
+		s.unblocked()
+	}
+	s.cl.AllowRebalance()
 }
 
 // revokeLate makes up for a revocation during Commit. A restore that is running

@@ -24,6 +24,7 @@ type health struct {
 	offset    time.Duration // our clock minus the broker's, at least
 	offsetAt  time.Time
 	refusedAt time.Time // zero unless the last publish was refused
+	byClock   bool      // and it was for our time
 }
 
 func (h *health) published(err error, at time.Time) {
@@ -33,7 +34,7 @@ func (h *health) published(err error, at time.Time) {
 	case err == nil:
 		h.refusedAt = time.Time{}
 	case errors.Is(err, stream.ErrRefused):
-		h.refusedAt = at
+		h.refusedAt, h.byClock = at, errors.Is(err, stream.ErrClock)
 	}
 }
 
@@ -81,10 +82,14 @@ func (h *health) clock(now time.Time, margin time.Duration) error {
 func (h *health) refused(now time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.refusedAt.IsZero() && now.Sub(h.refusedAt).Abs() < knownFor {
+	switch {
+	case h.refusedAt.IsZero() || now.Sub(h.refusedAt).Abs() >= knownFor:
+		return nil
+	case h.byClock:
+		return errors.New("the broker refused the time of this host")
+	default:
 		return errors.New("the platform refused the last record")
 	}
-	return nil
 }
 
 // Checks are the readiness checks by name: draining, clock and kafka.

@@ -43,6 +43,7 @@ func TestPublish_failures(t *testing.T) {
 		{"loss", stream.ErrLoss, "kafka", true},
 		{"unknown", errors.New("x"), "kafka", true},
 		{"refused", fmt.Errorf("produce: %w", stream.ErrRefused), "kafka_refused", false},
+		{"clock", fmt.Errorf("produce: %w", stream.ErrClock), "kafka_clock", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
@@ -53,6 +54,9 @@ func TestPublish_failures(t *testing.T) {
 			}
 			if ready := r.Ready(context.Background()); (ready == nil) != tc.ready {
 				t.Errorf("Ready = %v; want ready %v", ready, tc.ready)
+			}
+			if tc.name == "clock" && !strings.Contains(fmt.Sprint(r.Ready(context.Background())), "the time of this host") {
+				t.Errorf("Ready = %v; want a word of the clock", r.Ready(context.Background()))
 			}
 			// The sender's retry is a new delivery, not a replay.
 			if again := r.post(hook, `{"id":"o-1","status":"paid"}`); again.Reason != "event" {

@@ -40,6 +40,7 @@ const (
 	reasonAccount    Reason = "unknown_account"
 	reasonKafka      Reason = "kafka"
 	reasonRefused    Reason = "kafka_refused"
+	reasonClock      Reason = "kafka_clock"
 	reasonPanic      Reason = "panic"
 	reasonProtocol   Reason = "protocol"
 	reasonOther      Reason = "other"

@@ -112,7 +112,10 @@ func (s *Server) publish(ctx context.Context, e event) (receipt, error) {
 func (s *Server) notDurable(err error) Response {
 	class := errorClass(err)
 	s.faults.warn(msgNotDurable, slog.String("class", class), slog.String("error", clip(err.Error())))
-	if errors.Is(err, stream.ErrRefused) {
+	switch {
+	case errors.Is(err, stream.ErrClock):
+		return s.unavailable(reasonClock)
+	case errors.Is(err, stream.ErrRefused):
 		return s.unavailable(reasonRefused)
 	}
 	return s.unavailable(reasonKafka)
@@ -123,6 +126,8 @@ func errorClass(err error) string {
 	switch {
 	case errors.Is(err, stream.ErrTooLarge):
 		return "too_large"
+	case errors.Is(err, stream.ErrClock):
+		return "clock"
 	case errors.Is(err, stream.ErrRefused):
 		return "refused"
 	case errors.Is(err, stream.ErrLoss):

@@ -145,7 +145,7 @@ var classes = map[*kerr.Error]error{
 	kerr.InvalidReplicationFactor:           stream.ErrRefused,
 	// Brokers from 4.0 on refuse a timestamp more than an hour ahead: this
 	// host's clock is wrong, and a retry would carry the same one.
-	kerr.InvalidTimestamp: stream.ErrRefused,
+	kerr.InvalidTimestamp: stream.ErrClock,
 
 	kerr.ProducerFenced:               stream.ErrFenced,
 	kerr.InvalidProducerEpoch:         stream.ErrFenced,

@@ -106,6 +106,9 @@ func TestClassify(t *testing.T) {
 			}
 		})
 	}
+	if !errors.Is(kafka.Classify(kerr.InvalidTimestamp), stream.ErrClock) || errors.Is(kafka.Classify(kerr.PolicyViolation), stream.ErrClock) {
+		t.Error("a refused timestamp, and nothing else, is ErrClock")
+	}
 	if kafka.Classify(nil) != nil {
 		t.Error("Classify(nil) != nil")
 	}

@@ -58,7 +58,7 @@ func TestProducer_Publish_classifies(t *testing.T) {
 	}{
 		{kerr.MessageTooLarge, stream.ErrTooLarge},
 		{kerr.TopicAuthorizationFailed, stream.ErrRefused},
-		{kerr.InvalidTimestamp, stream.ErrRefused},
+		{kerr.InvalidTimestamp, stream.ErrClock},
 		{kerr.PolicyViolation, stream.ErrRefused},
 	} {
 		t.Run(tc.code.Message, func(t *testing.T) {

@@ -4,7 +4,10 @@
 // as well against a simulated log.
 package stream
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Header is one record header. Kafka allows a key several times.
 type Header struct {
@@ -53,6 +56,8 @@ var (
 	// ErrRefused: the platform refuses (missing topic, ACL, authentication). A
 	// retry does not help.
 	ErrRefused = errors.New("the platform refuses")
+	// ErrClock is an ErrRefused: the broker takes no record with this host's time.
+	ErrClock = fmt.Errorf("%w the time of this host", ErrRefused)
 	// ErrFenced: another instance with the same identity took over.
 	ErrFenced = errors.New("fenced by another instance")
 	// ErrLoss: what should be in the log is not. A person is needed.

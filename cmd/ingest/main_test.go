@@ -241,6 +241,28 @@ func (s system) read(t *testing.T, topic string, partition int32, offset int64) 
 }
 
 // Kafka goes away under a running program: an honest 503 within the deadline.
+// Topics that are weaker than they should be are told of, and refuse nothing.
+func TestProgram_topicsDiffer(t *testing.T) {
+	s := newSystem(t, true, true) // with the senders' clocks: the embedded broker has no other
+	p := start(t, s)
+	m := regexp.MustCompile(`"admin":"([^"]+)"`).FindStringSubmatch(p.out.String())
+	if m == nil {
+		t.Fatalf("no admin address\n%s", p.out)
+	}
+	_, metrics, _ := send(t, "GET", "http://"+m[1]+"/metrics", "", nil)
+	for topic, n := range map[string]int{s.cfg.Topics.Names().Webhook: 1, s.cfg.Topics.Names().Intent: 1, s.cfg.Topics.Names().DeadLetter: 0} {
+		if series := fmt.Sprintf("ramp_ingest_topic_differences{topic=%q} %d\n", topic, n); !bytes.Contains(metrics, []byte(series)) {
+			t.Errorf("metrics have no %s", series)
+		}
+		if told := strings.Count(p.out.String(), `"msg":"topic differs","program":"ingest","topic":"`+topic+`"`); told != n {
+			t.Errorf("%d lines tell of %s, want %d\n%s", told, topic, n, p.out)
+		}
+	}
+	if !strings.Contains(p.out.String(), "our own clocks are trusted without a referee") {
+		t.Errorf("no word of what follows from it\n%s", p.out)
+	}
+}
+
 func TestProgram_kafkaGone(t *testing.T) {
 	s := newSystem(t, true, true)
 	p := start(t, s)

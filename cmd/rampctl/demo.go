@@ -191,7 +191,7 @@ func (d *running) announce() {
 // start runs the three programs, as their mains do.
 func (d *running) start(ctx context.Context, g *errgroup.Group, public net.Listener) {
 	program := func(name string, f func(app.Program, context.Context) error) {
-		p := app.Program{Config: d.cfg, Providers: known(), Log: d.log.With("program", name), Metrics: telemetry.NewRegistry(name)}
+		p := app.Program{Config: d.cfg, Providers: known(), Log: d.log.With("program", name), Metrics: telemetry.NewRegistry(name), Specs: d.cluster.Specs}
 		if name == config.ForIngest {
 			p.Public = public
 		}

@@ -43,9 +43,12 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 	}
 	defer func() { _ = admin.Close() }()
 
-	if err := p.partitions(ctx, "rampstream-ingest"); err != nil {
+	topics := p.Config.Topics.Names()
+	stop, err := p.checkTopics(ctx, "ingest", topics.Webhook, topics.Intent, topics.DeadLetter)
+	if err != nil {
 		return err
 	}
+	defer stop()
 	if err := p.sizes(ctx, "rampstream-ingest", largest(p.Config)); err != nil {
 		return err
 	}
@@ -53,7 +56,6 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	topics := p.Config.Topics.Names()
 	onLoss, err := p.onLoss("ingest")
 	if err != nil {
 		return err

@@ -22,14 +22,16 @@ import (
 //	check-schedule --> Group --> poller.Poller --> providers
 //	lane-state     <-------------'    '--> Producer --> status-check
 func (p Program) Poller(ctx context.Context) (err error) {
-	if err := p.partitions(ctx, "rampstream-poller"); err != nil {
+	topics := p.Config.Topics.Names()
+	stop, err := p.checkTopics(ctx, "poller", topics.StatusCheck, topics.CheckSchedule, topics.LaneState, topics.DeadLetter)
+	if err != nil {
 		return err
 	}
+	defer stop()
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err
 	}
-	topics := p.Config.Topics.Names()
 	onLoss, err := p.onLoss("poller")
 	if err != nil {
 		return err

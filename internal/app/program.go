@@ -38,6 +38,9 @@ type Program struct {
 	// Started, if not nil, is told the addresses that the program listens on
 	// once they are bound; "" for one that it does not have.
 	Started func(public, admin string)
+	// Specs says what the cluster can keep of the topics as they should be; nil
+	// means all of it.
+	Specs func([]kafka.TopicSpec) []kafka.TopicSpec
 	// OpenStore opens the store on disk of the reconciler, in a folder with a
 	// cache of so many bytes. A program without it has states in memory alone: it
 	// is linked into the one that needs it.

@@ -21,9 +21,12 @@ import (
 //	webhook, intent, status-check --> TxnGroup --> reconciler.Loop
 //	order-state, ... <-- one transaction a batch ------'
 func (p Program) Reconciler(ctx context.Context) error {
-	if err := p.partitions(ctx, "rampstream-reconciler"); err != nil {
+	topics := p.Config.Topics.Names()
+	stop, err := p.checkTopics(ctx, "reconciler", topics.All()...)
+	if err != nil {
 		return err
 	}
+	defer stop()
 	cd, err := p.codec(ctx)
 	if err != nil {
 		return err
@@ -37,7 +40,6 @@ func (p Program) Reconciler(ctx context.Context) error {
 		return err
 	}
 	c := p.Config.Reconciler
-	topics := p.Config.Topics.Names()
 	var checkpoints *checkpoint.Dir
 	if c.CheckpointDir != "" {
 		if checkpoints, err = checkpoint.OpenDir(c.CheckpointDir); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
+	"rampstream/internal/order"
 	"rampstream/internal/reconciler"
 	"rampstream/internal/stream"
 )
@@ -162,8 +163,13 @@ func (r Redriver) forecast(ctx context.Context, n int32, steps []*Step) error {
 }
 
 // read tells from what the reconciler would write what becomes of a letter.
+//
+// A record about a subject that was forgotten before changes no more than the
+// marks of its stub. It is not brought back: the copy would be one more record
+// about somebody who asked to be forgotten, and the stub would have to outlive it.
 func (r Redriver) read(ctx context.Context, s *Step, out []stream.Record) error {
 	s.Outcome = Nothing
+	announced := false
 	for _, rec := range out {
 		switch rec.Topic {
 		case r.Topics.DeadLetter:
@@ -178,8 +184,16 @@ func (r Redriver) read(ctx context.Context, s *Step, out []stream.Record) error 
 			if err != nil {
 				return err
 			}
-			s.Before, s.After, s.DecidedBy = tr.From, tr.To, tr.Rule
+			s.Before, s.After, s.DecidedBy, announced = tr.From, tr.To, tr.Rule, true
 		case r.Topics.OrderState, r.Topics.CustomerState:
+			forgotten, err := r.forgotten(ctx, rec)
+			if err != nil {
+				return err
+			}
+			if forgotten && !announced {
+				s.Why = "the subject was forgotten"
+				continue
+			}
 			s.Outcome = Joins
 		case r.Topics.CheckSchedule:
 			if s.Outcome == Nothing && len(rec.Value) > 0 {
@@ -188,6 +202,16 @@ func (r Redriver) read(ctx context.Context, s *Step, out []stream.Record) error 
 		}
 	}
 	return nil
+}
+
+// forgotten reports whether a state is the stub of a forgotten subject.
+func (r Redriver) forgotten(ctx context.Context, rec stream.Record) (bool, error) {
+	decode := r.Codec.DecodeOrderState
+	if rec.Topic == r.Topics.CustomerState {
+		decode = r.Codec.DecodeCustomerState
+	}
+	st, err := decode(ctx, rec.Value)
+	return st.DecidedBy == order.RuleForgotten, err
 }
 
 // only shows of the states those of some subjects, and of positions none: what

@@ -26,6 +26,13 @@ func TestPlan_everyOutcome(t *testing.T) {
 	}
 	often := misplaced(w.hook(w.ours, "often", "wait", day))
 	often.Headers = append(often.Headers, stream.Header{Key: stream.HeaderRedrives, Value: []byte("3")})
+	forget := func(id string) stream.Record {
+		v, err := w.ours.EncodeIntent(events.Intent{Key: key(id), EventID: events.EventID("forget-" + id), ObservedAt: day, Kind: events.Forget, Operator: "op-1", Reason: "asked"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(key(id).String()), Value: v}
+	}
 	w.append(
 		w.hook(w.ours, "known", "done", day),
 		misplaced(w.hook(w.ours, "known", "done", day)),
@@ -34,6 +41,8 @@ func TestPlan_everyOutcome(t *testing.T) {
 		w.hook(w.foreign, "late-schema", "done", day),
 		stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte("acme/shop/garbage"), Value: []byte("{}")},
 		often,
+		forget("forgotten"), misplaced(w.hook(w.ours, "forgotten", "done", day)),
+		w.hook(w.ours, "to-forget", "run", day), misplaced(forget("to-forget")),
 	)
 	w.join()
 	big := w.append(w.hook(w.ours, "big", "run", day))[0]
@@ -60,6 +69,8 @@ func TestPlan_everyOutcome(t *testing.T) {
 	}
 	want := map[string]forecast{
 		"acme/shop/known":            {outcome: redrive.Nothing, moves: true},
+		"acme/shop/forgotten":        {outcome: redrive.Nothing, moves: true},
+		"acme/shop/to-forget":        {outcome: redrive.Joins, moves: true},
 		"acme/shop/moved":            {outcome: redrive.Joins, moves: true, after: events.StatusPending},
 		"acme/shop/hinted":           {outcome: redrive.Asks, moves: true},
 		"acme/shop/late-schema":      {outcome: redrive.Joins, after: events.StatusCompleted},

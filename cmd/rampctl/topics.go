@@ -108,20 +108,18 @@ func (c *cli) schemas() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var bad []error
 			for _, s := range app.Subjects(cfg.Topics.Names()) {
 				id, err := reg.Lookup(cmd.Context(), s.Name, schemas.Text(s.Schema))
-				if err != nil {
-					bad = append(bad, fmt.Errorf("%s: %w", s.Name, err))
-					fmt.Fprintf(c.out, "%s: %v\n", s.Name, err)
-					continue
+				switch {
+				case errors.Is(err, kafka.ErrNotRegistered):
+					fmt.Fprintf(c.out, "%s: not registered\n", s.Name)
+				case err != nil:
+					return err
+				default:
+					fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
 				}
-				fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
 			}
-			if len(bad) > 0 {
-				return errors.Join(bad...)
-			}
-			_, err = app.OpenCodec(cmd.Context(), cfg, reg) // asks back what each id means
+			_, err = app.OpenCodec(cmd.Context(), cfg, reg) // counts what is missing and asks back what each id means
 			return err
 		}}
 	cmd.AddCommand(register, check)

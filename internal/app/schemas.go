@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"rampstream/internal/codec"
 	"rampstream/internal/config"
@@ -45,20 +46,23 @@ func OpenRegistry(cfg config.Config) (*kafka.Registry, error) {
 // could not be read.
 func OpenCodec(ctx context.Context, cfg config.Config, reg *kafka.Registry) (*codec.Codec, error) {
 	ids := map[string]int{}
-	var faults []error
+	var missing []string
 	for _, s := range Subjects(cfg.Topics.Names()) {
 		id, err := reg.Lookup(ctx, s.Name, schemas.Text(s.Schema))
-		if err != nil {
-			faults = append(faults, fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err))
+		if errors.Is(err, kafka.ErrNotRegistered) {
+			missing = append(missing, s.Name)
 			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		if err := meant(ctx, reg, s, id); err != nil {
 			return nil, err
 		}
 		ids[s.Schema] = id
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%d schemas are %w; rampctl schemas register registers them: %s: %w", len(missing), kafka.ErrNotRegistered, strings.Join(missing, ", "), stream.ErrRefused)
 	}
 	return codec.New(ids, resolver{reg})
 }
@@ -70,7 +74,7 @@ func meant(ctx context.Context, reg *kafka.Registry, s Subject, id int) error {
 	case errors.Is(err, kafka.ErrNoSchema):
 		text = ""
 	case err != nil:
-		return fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err)
+		return fmt.Errorf("subject %s: %w", s.Name, err)
 	}
 	if !codec.SameRecord(s.Schema, text) {
 		return fmt.Errorf("the registry contradicts itself: schema %s of subject %s has id %d, and id %d means something else: %w", s.Schema, s.Name, id, id, stream.ErrLoss)
@@ -100,7 +104,7 @@ func RegisterSchemas(ctx context.Context, cfg config.Config, reg *kafka.Registry
 	for _, s := range Subjects(cfg.Topics.Names()) {
 		id, err := reg.Register(ctx, s.Name, schemas.Text(s.Schema), schemas.Compatibility(s.Schema))
 		if err != nil {
-			return ids, fmt.Errorf("schema %s of subject %s: %w", s.Schema, s.Name, err)
+			return ids, err
 		}
 		ids[s.Name] = id
 	}

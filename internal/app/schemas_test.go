@@ -29,6 +29,9 @@ func TestOpenCodec_registryThatLies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := app.OpenCodec(t.Context(), cfg, reg); !errors.Is(err, stream.ErrRefused) || strings.Count(err.Error(), "-value") != 10 || strings.Count(err.Error(), "rampctl schemas register") != 1 {
+		t.Errorf("OpenCodec of an empty registry = %v; want ErrRefused that names ten subjects, and once the command", err)
+	}
 	ids, err := app.RegisterSchemas(t.Context(), cfg, reg)
 	if err != nil {
 		t.Fatal(err)

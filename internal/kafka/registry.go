@@ -75,12 +75,15 @@ func OpenRegistry(base string, props map[string]string) (*Registry, error) {
 	return &Registry{cl: cl}, nil
 }
 
+// ErrNotRegistered: the registry does not have our schema under the subject.
+var ErrNotRegistered = errors.New("not registered")
+
 // Lookup finds the id of exactly this schema under subject. A schema that is not
-// registered there is ErrRefused, with the command that registers it.
+// there is ErrNotRegistered and ErrRefused, with the command that registers it.
 func (r *Registry) Lookup(ctx context.Context, subject, schema string) (int, error) {
 	ss, err := r.cl.LookupSchema(ctx, subject, avro(schema))
-	if status(err) == http.StatusNotFound {
-		return 0, fmt.Errorf("schema of subject %s is not registered; register it with: rampctl schemas register: %w", subject, stream.ErrRefused)
+	if notFound(err) {
+		return 0, fmt.Errorf("our schema of subject %s is %w; rampctl schemas register registers it: %w", subject, ErrNotRegistered, stream.ErrRefused)
 	}
 	if err != nil {
 		return 0, registryError("look up schema of "+subject, err)
@@ -114,7 +117,7 @@ var ErrNoSchema = errors.New("no such schema in the registry")
 // SchemaByID gives the text of a schema. An unknown id is ErrNoSchema.
 func (r *Registry) SchemaByID(ctx context.Context, id int) (string, error) {
 	s, err := r.cl.SchemaByID(ctx, id)
-	if status(err) == http.StatusNotFound {
+	if notFound(err) {
 		return "", fmt.Errorf("schema %d: %w", id, ErrNoSchema)
 	}
 	if err != nil {
@@ -127,7 +130,7 @@ func (r *Registry) SchemaByID(ctx context.Context, id int) (string, error) {
 // A subject without a schema accepts any. An incompatible one is ErrRefused.
 func (r *Registry) Check(ctx context.Context, subject, schema string) error {
 	res, err := r.cl.CheckCompatibility(sr.WithParams(ctx, sr.Verbose), subject, -1, avro(schema))
-	if status(err) == http.StatusNotFound {
+	if notFound(err) {
 		return nil
 	}
 	if err != nil {
@@ -141,12 +144,13 @@ func (r *Registry) Check(ctx context.Context, subject, schema string) error {
 
 func avro(text string) sr.Schema { return sr.Schema{Schema: text, Type: sr.TypeAvro} }
 
-func status(err error) int {
+// notFound reports that a registry answered that it does not have what was asked
+// for: its error codes 40401 to 40499. A 404 without one is somebody else's, a
+// proxy's whose registry is away, or a path that is wrong. Taken for an answer it
+// would make a dead letter of every record.
+func notFound(err error) bool {
 	var re *sr.ResponseError
-	if errors.As(err, &re) {
-		return re.StatusCode
-	}
-	return 0
+	return errors.As(err, &re) && re.StatusCode == http.StatusNotFound && re.ErrorCode/100 == http.StatusNotFound
 }
 
 // registryError classifies by status: the server's trouble and the network's
@@ -155,18 +159,28 @@ func status(err error) int {
 func registryError(op string, err error) error {
 	var re *sr.ResponseError
 	if errors.As(err, &re) {
-		class := stream.ErrRefused
-		if re.StatusCode >= 500 || re.StatusCode == http.StatusTooManyRequests || re.StatusCode == http.StatusRequestTimeout {
-			class = stream.ErrTransient
-		}
-		return fmt.Errorf("%s: registry answered %d (code %d) %.200q: %w", op, re.StatusCode, re.ErrorCode, re.Message, class)
+		return fmt.Errorf("%s: %w", op, answerError(re))
 	}
 	if isTrustFailure(err) {
-		return fmt.Errorf("%s: %w: %w", op, stream.ErrRefused, err)
+		return fmt.Errorf("%s: registry: %w: %w", op, stream.ErrRefused, err)
+	}
+	// What was asked is in op; the library would say the URL twice more.
+	if ue := (*url.Error)(nil); errors.As(err, &ue) {
+		err = ue.Err
 	}
 	var ne net.Error
 	if errors.As(err, &ne) || errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s: %w: %w", op, stream.ErrTransient, err)
+		return fmt.Errorf("%s: registry: %w: %w", op, stream.ErrTransient, err)
 	}
-	return fmt.Errorf("%s: %w", op, err)
+	return fmt.Errorf("%s: registry: %w", op, err)
+}
+
+func answerError(re *sr.ResponseError) error {
+	switch {
+	case re.StatusCode == http.StatusNotFound && !notFound(re):
+		return fmt.Errorf("no schema registry answers at registry.url: 404 without an error code, so the path is wrong (Apicurio's is /apis/ccompat/v7) or a proxy's registry is away: %w", stream.ErrTransient)
+	case re.StatusCode >= 500, re.StatusCode == http.StatusTooManyRequests, re.StatusCode == http.StatusRequestTimeout:
+		return fmt.Errorf("registry answered %d (code %d) %.200q: %w", re.StatusCode, re.ErrorCode, re.Message, stream.ErrTransient)
+	}
+	return fmt.Errorf("registry answered %d (code %d) %.200q: %w", re.StatusCode, re.ErrorCode, re.Message, stream.ErrRefused)
 }

@@ -110,7 +110,9 @@ func TestRegistry_answers(t *testing.T) {
 		{429, `{"error_code":42900,"message":"slow down"}`, stream.ErrTransient},
 		{401, `{"error_code":40101,"message":"who"}`, stream.ErrRefused},
 		{403, `{"error_code":40301,"message":"no"}`, stream.ErrRefused},
-		{404, `{"error_code":40403,"message":"schema not found"}`, stream.ErrRefused},
+		{404, `{"error_code":40403,"message":"schema not found"}`, kafka.ErrNotRegistered},
+		{404, `<html>default backend</html>`, stream.ErrTransient},
+		{404, `{"status":404,"title":"no such path"}`, stream.ErrTransient},
 		{422, `{"error_code":42201,"message":"bad"}`, stream.ErrRefused},
 		{302, ``, stream.ErrRefused},
 	} {
@@ -131,6 +133,33 @@ func TestRegistry_answers(t *testing.T) {
 			t.Errorf("Lookup with status %d = %v, want %v", tc.status, err, tc.want)
 		}
 		srv.Close()
+	}
+}
+
+// What is not a registry's own answer is no answer about a schema: a proxy's 404,
+// while the registry behind it is away, must not set every record aside.
+func TestRegistry_notARegistry(t *testing.T) {
+	for body, unknown := range map[string]bool{`{"error_code":40403,"message":"schema not found"}`: true, `<html>default backend</html>`: false, ``: false, `{"error_code":404}`: false} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(body))
+		}))
+		defer srv.Close()
+		r := openRegistry(t, srv.URL)
+		_, err := r.SchemaByID(context15(t), 7)
+		if errors.Is(err, kafka.ErrNoSchema) != unknown || errors.Is(err, stream.ErrTransient) == unknown {
+			t.Errorf("SchemaByID with 404 %q = %v; ErrNoSchema wanted: %v, else ErrTransient", body, err, unknown)
+		}
+		if _, err := r.Register(context15(t), "s", schemaV1, "FULL_TRANSITIVE"); !unknown && (!errors.Is(err, stream.ErrTransient) || !strings.Contains(err.Error(), "registry.url")) {
+			t.Errorf("Register with 404 %q = %v; want ErrTransient that names registry.url", body, err)
+		}
+		if err := r.Check(context15(t), "s", schemaV1); (err == nil) != unknown {
+			t.Errorf("Check with 404 %q = %v", body, err)
+		}
+	}
+	away := openRegistry(t, "http://127.0.0.1:1/private")
+	if _, err := away.Lookup(context15(t), "s", schemaV1); !errors.Is(err, stream.ErrTransient) || strings.Contains(err.Error(), "/private") || !strings.Contains(err.Error(), "registry") {
+		t.Errorf("Lookup of a registry that is away = %v; want ErrTransient, short", err)
 	}
 }
 

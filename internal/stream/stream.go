@@ -47,9 +47,9 @@ func (r Record) Header(key string) ([]byte, bool) {
 // The classes of error that cross the border to Kafka. Everything else is a
 // fault of the program.
 var (
-	// ErrTransient: not acknowledged in time or Kafka is out of reach. The
-	// record may still land.
-	ErrTransient = errors.New("kafka did not acknowledge")
+	// ErrTransient: not acknowledged in time, or Kafka or the registry is out of
+	// reach. The record may still land.
+	ErrTransient = errors.New("the platform is not available")
 	// ErrTooLarge: the record exceeds what the topic or client allows. It was
 	// not and will not be written.
 	ErrTooLarge = errors.New("record too large")

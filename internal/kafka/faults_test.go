@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/stream"
 )
 
 // Tests for single rows of docs/faults.md that no other test shows.
@@ -144,5 +147,56 @@ func TestTxnGroup_connectionsThatDie(t *testing.T) {
 	}
 	if slices.Sort(got); !slices.Equal(got, want) {
 		t.Errorf("%d connections died; copies = %q, want each of %d once", died.Load(), got, len(want))
+	}
+}
+
+// liar is a network in which a broker that ended a transaction says that it does
+// not know what happened.
+type liar struct {
+	net.Conn
+	left  *atomic.Int32
+	armed atomic.Bool
+}
+
+func (c *liar) Write(p []byte) (int, error) {
+	if len(p) > 6 && int16(binary.BigEndian.Uint16(p[4:])) == int16(kmsg.EndTxn) && c.left.Add(-1) == 0 {
+		c.armed.Store(true)
+	}
+	return c.Conn.Write(p)
+}
+
+// Read sees a whole answer: its length, its number, no tags, the
+// throttle time, the code.
+func (c *liar) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 14 && c.armed.Swap(false) {
+		binary.BigEndian.PutUint16(p[13:], 0xffff) // UNKNOWN_SERVER_ERROR is -1
+	}
+	return n, err
+}
+
+// A commit whose outcome the broker does not know may have happened: to call it
+// aborted would double what it wrote, and leave memory behind the log.
+func TestTxnGroup_Commit_endNotKnownToTheBroker(t *testing.T) {
+	cfg, _ := start(t, 1, "a", "b", "out")
+	put(t, cfg, "a", 0, "1")
+	var left atomic.Int32
+	left.Store(1)
+	through := cfg
+	through.Dialer = func(ctx context.Context, network, host string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, host)
+		return &liar{Conn: c, left: &left}, err
+	}
+	g := openTxn(t, through, txnOptions("0"), newTable(t))
+	rs := pollN(t, g.Poll, 1)
+	ok, err := g.Commit(context15(t), copies(rs))
+	if got := values(t, cfg, "out", 0, true); ok || err == nil || !slices.Equal(got, []string{"1"}) {
+		t.Errorf("Commit = %v, %v with copies %q; want an error, the copy is there", ok, err, got)
+	}
+	if left.Load() > 0 {
+		t.Error("the broker told the truth: the run proves nothing")
+	}
+	if _, err := g.Poll(context15(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+		t.Errorf("Poll of a session in doubt = %v, want its end", err)
 	}
 }

@@ -279,8 +279,12 @@ func (s *session) dropHeld(tell func([]int32)) {
 	tell(ps)
 }
 
-// fail ends the session with its first error.
+// fail ends the session with its first error. Poll gives it from then on, and
+// must not say that the session goes on.
 func (s *session) fail(err error) {
+	if errors.Is(err, stream.ErrTransient) {
+		err = fmt.Errorf("the session ended: %v", err)
+	}
 	s.errMu.Lock()
 	defer s.errMu.Unlock()
 	if s.fatal == nil {

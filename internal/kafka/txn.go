@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -72,8 +73,9 @@ func (o *TxnOptions) validate() error {
 // one transaction a batch. Poll, Commit and Close are for one goroutine.
 type TxnGroup struct {
 	*session
-	opts TxnOptions
-	txn  *kgo.GroupTransactSession
+	opts  TxnOptions
+	txn   *kgo.GroupTransactSession
+	inits inits
 }
 
 // OpenTxnGroup checks the topics, fences an older process of the same
@@ -123,6 +125,7 @@ func (g *TxnGroup) open(ctx context.Context, cfg Config) error {
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(256<<20),
 		pack,
+		kgo.WithHooks(&g.inits),
 	)
 	g.beforeRestore = g.forgetRebalance
 	// The client may call back before the constructor returns: hold the fence.
@@ -199,11 +202,30 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		}
 		return false, err
 	}
+	before := g.inits.n.Load()
 	committed, err := g.end(kgo.PreTxnCommitFnContext(endCtx, g.fence), kgo.TryCommit)
+	if err == nil && !committed && g.inits.n.Load() != before {
+		err = errInDoubt
+	}
 	if err != nil {
 		return false, g.die("commit transaction", err)
 	}
 	return committed, nil
+}
+
+var errInDoubt = errors.New("the broker does not know whether it committed")
+
+// inits counts how often the client had its transactional id initialised. Within
+// an end it does so when the broker answered the commit by an error of its own:
+// whatever was still open is aborted then, and the client calls the transaction
+// aborted. But it may have been committed before that answer.
+type inits struct{ n atomic.Int64 }
+
+// OnBrokerWrite is the client's hook.
+func (i *inits) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if key == int16(kmsg.InitProducerID) {
+		i.n.Add(1)
+	}
 }
 
 // fence has every transaction that commits carry offsets, which the coordinator

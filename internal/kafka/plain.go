@@ -39,11 +39,12 @@ type PlainOptions struct {
 // in the wrong order of stages.
 type PlainGroup struct {
 	*session
-	opts  PlainOptions
-	lease lease
-	stage map[string]int
-	next  map[string]map[int32]kgo.EpochOffset // positions of the last Commit
-	after map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
+	opts   PlainOptions
+	lease  lease
+	chunks chunks
+	stage  map[string]int
+	next   map[string]map[int32]kgo.EpochOffset // positions of the last Commit
+	after  map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
 }
 
 // OpenPlainGroup checks the topics and joins the group. If ctx has no deadline,
@@ -60,7 +61,7 @@ func OpenPlainGroup(ctx context.Context, cfg Config, opts PlainOptions, table st
 	if err != nil {
 		return nil, err
 	}
-	g := &PlainGroup{session: s, opts: opts, stage: map[string]int{}}
+	g := &PlainGroup{session: s, opts: opts, stage: map[string]int{}, chunks: chunks{}}
 	for i, topics := range opts.Last {
 		for _, t := range topics {
 			g.stage[t] = i + 1
@@ -106,7 +107,8 @@ func (g *PlainGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 // Commit writes out in stages and then the group offsets. (true, nil): all
 // stages are acknowledged; the group offsets are for lag tools and may lag.
 // (false, nil): the lease had run out, before the first stage or one of the
-// others; the caller drops what the batch changed. (false, *RecordError): some of out may have been
+// others, or a topic took less at once than was sent; the caller drops what the
+// batch changed. (false, *RecordError): some of out may have been
 // written; the caller drops what the batch changed, and the next Poll reads it
 // again. Any other error ends the session.
 func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
@@ -133,6 +135,9 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 		}
 		if err := g.stageOut(wctx, until, out, rs, stage); err != nil {
 			g.cl.SetOffsets(next)
+			if g.chunks.smaller(out, err) {
+				return false, nil
+			}
 			return false, err
 		}
 	}
@@ -164,13 +169,7 @@ func (g *PlainGroup) stageOut(ctx context.Context, until time.Time, out []stream
 
 func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
 	var f failures
-	promise, rctx := f.add, context.WithoutCancel(ctx)
-	for i := range rs {
-		if g.stage[out[i].Topic] == stage {
-			g.cl.Produce(rctx, &rs[i], promise)
-		}
-	}
-	ferr := g.cl.Flush(ctx)
+	ferr := g.chunks.send(ctx, g.cl, out, rs, func(i int) bool { return g.stage[out[i].Topic] == stage }, f.add)
 	if err := f.first(rs, g.pins); err != nil {
 		return err
 	}

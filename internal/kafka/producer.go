@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -62,6 +63,11 @@ type Producer struct {
 	topics   []string
 	delivery time.Duration
 
+	// alone makes the client whose batches have one record, when it is needed.
+	alone  func() (*kgo.Client, error)
+	used   bool           // alone was called
+	queued sync.WaitGroup // records that wait for their turn there
+
 	mu       sync.Mutex
 	failed   error     // of the last failed record, nil after a success
 	failedAt time.Time // when
@@ -80,6 +86,9 @@ func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Produ
 		return nil, err
 	}
 	p.cl = cl
+	one := opts
+	one.MaxBufferedRecords = 1
+	p.alone = sync.OnceValues(func() (*kgo.Client, error) { return cfg.newClient("", producerOptions(p.pins, one)...) })
 	err = pinTopics(ctx, cl, p.pins, slices.Concat(opts.Topics, opts.CoPartitioned))
 	if err == nil {
 		err = coPartitioned(p.pins, opts.CoPartitioned)
@@ -129,32 +138,62 @@ func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.R
 	if err := p.admit(ctx, rs); err != nil {
 		return nil, err
 	}
-	// The client's own delivery timeout counts from the record's timestamp, which
-	// is long ago for a record that is written again.
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.delivery)
-	d := newDelivery(len(rs), cancel)
-	for i, r := range rs {
-		p.cl.TryProduce(rctx, toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
+	out, i, err := p.send(ctx, rs, p.cl.TryProduce)
+	if errors.Is(err, kerr.MessageTooLarge) && sizeOf(&rs[i]) < mostChunk {
+		// The broker may have refused a batch for the sum of its records.
+		out, i, err = p.send(ctx, rs, p.produceAlone)
 	}
-	select {
-	case <-d.done:
-	case <-ctx.Done():
-		err := fmt.Errorf("publish to %s: no acknowledgement in time: %w", rs[0].Topic, stream.ErrTransient)
+	if err == nil {
+		p.note(nil)
+		p.stamp(ctx, &out[len(out)-1])
+		return out, nil
+	}
+	if err == errLate { //nolint:errorlint // identity: it is ours
+		err = fmt.Errorf("publish to %s: no acknowledgement in time: %w", rs[0].Topic, stream.ErrTransient)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // a caller who left says nothing about Kafka
 			p.note(err)
 		}
 		return nil, err
 	}
-	out, i, err := d.result()
 	p.note(err)
-	if err != nil {
-		if refused := p.pins.refused(); refused != nil {
-			err = refused
-		}
-		return nil, wrap("publish to "+rs[i].Topic, err)
+	if refused := p.pins.refused(); refused != nil {
+		err = refused
 	}
-	p.stamp(ctx, &out[len(out)-1])
-	return out, nil
+	return nil, wrap("publish to "+rs[i].Topic, err)
+}
+
+var errLate = errors.New("ctx is done")
+
+// send hands rs to the client and waits for their promises, or until ctx is done
+// (errLate). Beside an error it gives the index of the record that failed first.
+func (p *Producer) send(ctx context.Context, rs []stream.Record, produce func(context.Context, *kgo.Record, func(*kgo.Record, error))) ([]stream.Record, int, error) {
+	// The client's own delivery timeout counts from the record's timestamp, which
+	// is long ago for a record that is written again.
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.delivery)
+	d := newDelivery(len(rs), cancel)
+	for i, r := range rs {
+		produce(rctx, toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
+	}
+	select {
+	case <-d.done:
+		return d.result()
+	case <-ctx.Done():
+		return nil, 0, errLate
+	}
+}
+
+// produceAlone writes a record in a batch of its own, when those before it are
+// acknowledged.
+func (p *Producer) produceAlone(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
+	p.mu.Lock()
+	p.used = true
+	p.mu.Unlock()
+	cl, err := p.alone()
+	if err != nil {
+		promise(r, err)
+		return
+	}
+	p.queued.Go(func() { cl.Produce(ctx, r, promise) })
 }
 
 // admit refuses what no broker needs to be asked about.
@@ -217,6 +256,17 @@ func (p *Producer) Healthy(ctx context.Context) error {
 func (p *Producer) Close(ctx context.Context) error {
 	err := p.cl.Flush(ctx)
 	p.cl.Close()
+	p.mu.Lock()
+	used := p.used
+	p.mu.Unlock()
+	if !used {
+		return wrap("flush", err)
+	}
+	if cl, aerr := p.alone(); aerr == nil {
+		err = errors.Join(err, cl.Flush(ctx))
+		cl.Close()
+		p.queued.Wait()
+	}
 	return wrap("flush", err)
 }
 

@@ -62,7 +62,7 @@ func TestProducer_Publish_classifies(t *testing.T) {
 		{kerr.PolicyViolation, stream.ErrRefused},
 	} {
 		t.Run(tc.code.Message, func(t *testing.T) {
-			fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "s", Err: tc.code})
+			fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "s", Err: tc.code, Count: -1})
 			defer fault.Remove()
 			acked, err := p.Publish(context15(t), stream.Record{Topic: "s", Value: []byte("v")})
 			if !errors.Is(err, tc.want) || acked != nil || fault.Hits() == 0 {

@@ -73,9 +73,10 @@ func (o *TxnOptions) validate() error {
 // one transaction a batch. Poll, Commit and Close are for one goroutine.
 type TxnGroup struct {
 	*session
-	opts  TxnOptions
-	txn   *kgo.GroupTransactSession
-	inits inits
+	opts   TxnOptions
+	txn    *kgo.GroupTransactSession
+	inits  inits
+	chunks chunks
 }
 
 // OpenTxnGroup checks the topics, fences an older process of the same
@@ -95,7 +96,7 @@ func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream
 	if err != nil {
 		return nil, err
 	}
-	g := &TxnGroup{session: s, opts: opts}
+	g := &TxnGroup{session: s, opts: opts, chunks: chunks{}}
 	if err := g.open(ctx, cfg); err != nil {
 		s.close()
 		return nil, err
@@ -164,7 +165,8 @@ func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 // last Commit, atomically.
 //
 // (true, nil): committed. (false, nil): aborted, because partitions were taken
-// away or the broker asked for it; the caller drops what the batch changed and
+// away, the broker asked for it, or a topic took less at once than was sent; the
+// caller drops what the batch changed and
 // the next Poll reads it again. (false, *RecordError): aborted as well, and it
 // says which record was not acknowledged. (false, any other error): unknown;
 // the session is dead and must be closed, opened and restored anew.
@@ -199,6 +201,9 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		}
 		if errors.Is(err, stream.ErrFenced) {
 			return false, g.die("transaction", err)
+		}
+		if g.chunks.smaller(out, err) {
+			return false, nil
 		}
 		return false, err
 	}
@@ -288,13 +293,10 @@ var errNotPolled = errors.New("commit without a poll before it")
 // does not look at that.
 func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
 	var f failures
-	rs, promise, rctx := toClients(out), f.add, context.WithoutCancel(ctx)
-	for i := range rs {
-		g.cl.Produce(rctx, &rs[i], promise)
-	}
+	rs := toClients(out)
 	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
 	defer cancel()
-	ferr := g.cl.Flush(flushCtx)
+	ferr := g.chunks.send(flushCtx, g.cl, out, rs, func(int) bool { return true }, f.add)
 	if err := f.first(rs, g.pins); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	// deferred are faults of files and references that only matter to the
 	// programs that use the field: ingest runs without the API keys.
 	deferred []fault
+	noFile   bool // Load was given none
 }
 
 // Kafka says how to reach the brokers.

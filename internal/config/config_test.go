@@ -100,6 +100,31 @@ accounts:
 	}
 }
 
+// Who forgot the file sees faults of what stands in it; the last line says so.
+func TestValidate_saysThatNoFileWasRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.yaml")
+	if err := os.WriteFile(path, []byte("log: {level: info}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		path string
+		env  []string
+		note bool
+	}{
+		"none": {note: true}, "flag": {path: path}, "environment": {env: []string{"RAMP_CONFIG=" + path}},
+	} {
+		cfg, err := config.Load(tc.path, tc.env, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = cfg.Validate(config.ForRampctl, nil, providers.Policy{})
+		if err == nil || strings.Contains(err.Error(), "no configuration file was read") != tc.note || strings.Contains(err.Error(), "3 faults") {
+			t.Errorf("%s: Validate = %v; want two faults, note: %v", name, err, tc.note)
+		}
+	}
+}
+
 func TestLoad_fileNamedByTheEnvironment(t *testing.T) {
 	path := write(t, "c.yaml", "log: {level: debug}")
 	cfg, err := config.Load("", []string{"RAMP_CONFIG=" + path}, nil)

@@ -12,14 +12,20 @@ import (
 // without a secret in it. It is exit code 2.
 type Error struct {
 	Faults []string
+	// Note, if any, says what may be behind all of them.
+	Note string
 }
 
 // Error lists the faults, one a line after the first word.
 func (e *Error) Error() string {
+	text := fmt.Sprintf("configuration: %d faults:\n  %s", len(e.Faults), strings.Join(e.Faults, "\n  "))
 	if len(e.Faults) == 1 {
-		return "configuration: " + e.Faults[0]
+		text = "configuration: " + e.Faults[0]
 	}
-	return fmt.Sprintf("configuration: %d faults:\n  %s", len(e.Faults), strings.Join(e.Faults, "\n  "))
+	if e.Note != "" {
+		text += "\n" + e.Note
+	}
+	return text
 }
 
 // ExitCode is 2: a restart does not help, an edit does.

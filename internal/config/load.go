@@ -57,7 +57,7 @@ func Load(path string, env []string, overrides map[string]any) (Config, error) {
 		fs.add("", "the checked values do not fit the structs")
 		return Config{}, fs.err()
 	}
-	cfg.deferred = in.deferred
+	cfg.deferred, cfg.noFile = in.deferred, path == ""
 	cfg.complete(in)
 	return cfg, nil
 }

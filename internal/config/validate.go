@@ -48,7 +48,11 @@ func (c Config) Validate(program string, ps []providers.Provider, pol providers.
 			mine = append(mine, f)
 		}
 	}
-	return mine.err()
+	err := mine.err()
+	if e, ok := err.(*Error); ok && c.noFile { //nolint:errorlint // made in the line above
+		e.Note = "no configuration file was read: name one with -config (rampctl: -c, or rampstream.yaml in this folder) or in " + EnvFile
+	}
+	return err
 }
 
 // shadowed: the i-th fault only repeats what a missing file or variable means.

@@ -22,7 +22,7 @@ func NewLogger(w io.Writer, program, level, format string) (*slog.Logger, error)
 	default:
 		return nil, fmt.Errorf("log level: must be debug, info, warn or error (got %s)", Safe(level))
 	}
-	opts := &slog.HandlerOptions{Level: lv, ReplaceAttr: plainTime}
+	opts := &slog.HandlerOptions{Level: lv, ReplaceAttr: plain}
 	switch format {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, opts)).With("program", program), nil
@@ -32,9 +32,14 @@ func NewLogger(w io.Writer, program, level, format string) (*slog.Logger, error)
 	return nil, fmt.Errorf("log format: must be json or text (got %s)", Safe(format))
 }
 
-func plainTime(groups []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey && len(groups) == 0 && a.Value.Kind() == slog.KindTime {
+// plain writes times and durations as people read them: left to itself JSON has
+// a duration as a bare number of nanoseconds.
+func plain(groups []string, a slog.Attr) slog.Attr {
+	switch {
+	case a.Key == slog.TimeKey && len(groups) == 0 && a.Value.Kind() == slog.KindTime:
 		a.Value = slog.StringValue(a.Value.Time().UTC().Format("2006-01-02T15:04:05.000Z"))
+	case a.Value.Kind() == slog.KindDuration:
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	}
 	return a
 }

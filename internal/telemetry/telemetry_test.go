@@ -57,15 +57,15 @@ func TestNewLogger(t *testing.T) {
 		t.Fatal(err)
 	}
 	log.Info("not written")
-	log.Warn("delivery refused", "reason", "signature")
-	var line struct{ Time, Level, Msg, Program, Reason string }
+	log.Warn("delivery refused", "reason", "signature", "took", 20*time.Millisecond)
+	var line struct{ Time, Level, Msg, Program, Reason, Took string }
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("log wrote %q: %v", out.String(), err)
 	}
 	if _, err := time.Parse("2006-01-02T15:04:05.000Z", line.Time); err != nil {
 		t.Errorf("time %q: %v", line.Time, err)
 	}
-	if line.Msg != "delivery refused" || line.Program != "ingest" || line.Reason != "signature" || line.Level != "WARN" {
+	if line.Msg != "delivery refused" || line.Program != "ingest" || line.Reason != "signature" || line.Level != "WARN" || line.Took != "20ms" {
 		t.Errorf("log wrote %+v", line)
 	}
 	for _, tc := range [][2]string{{"loud", "json"}, {"info", "xml"}, {"", "json"}, {"INFO+2", "text"}} {

@@ -49,9 +49,18 @@ func Classify(err error) error {
 		return refusedRight(err)
 	}
 	if c := classOf(err); c != nil {
+		if hint := hints[ke]; hint != "" {
+			return fmt.Errorf("%w: %s: %w", c, hint, err)
+		}
 		return fmt.Errorf("%w: %w", c, err)
 	}
 	return err
+}
+
+// hints say what an operator can do where the broker's words do not.
+var hints = map[*kerr.Error]string{
+	kerr.SecurityDisabled:         "the cluster has no authorizer, so there are no rights to give (rampctl acls plan --offline lists those that one would ask for)",
+	kerr.InvalidReplicationFactor: "topics.replication is more than the cluster has brokers",
 }
 
 // wrap classifies err and says what was being done to what.

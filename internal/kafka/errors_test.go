@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,6 +17,19 @@ import (
 	"rampstream/internal/kafka"
 	"rampstream/internal/stream"
 )
+
+// Where the broker's words do not say what to do, ours do.
+func TestClassify_saysWhatToDo(t *testing.T) {
+	for err, want := range map[error]string{
+		kerr.SecurityDisabled:         "has no authorizer",
+		kerr.InvalidReplicationFactor: "topics.replication",
+		kerr.TopicAuthorizationFailed: "rampctl acls plan",
+	} {
+		if got := kafka.Classify(fmt.Errorf("create: %w", err)); !errors.Is(got, stream.ErrRefused) || !strings.Contains(got.Error(), want) {
+			t.Errorf("Classify(%v) = %v; want ErrRefused with %q", err, got, want)
+		}
+	}
+}
 
 func TestClassify(t *testing.T) {
 	for _, tc := range []struct {

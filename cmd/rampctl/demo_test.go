@@ -49,7 +49,7 @@ func TestExecute_usage(t *testing.T) {
 	for _, args := range [][]string{
 		{"demo", "--orders", "-1"}, {"demo", "--no-such-flag"}, {"orders", "get"}, {"orders", "ls", "-o", "yaml"},
 		{"discrepancies", "ls", "--type", "NOPE"}, {"tail"}, {"topics", "apply", "surplus"},
-		{"nosuch"}, {"orders", "nosuch"}, {"topics", "nosuch"},
+		{"config", "validate", "--program", "nosuch"}, {"nosuch"}, {"orders", "nosuch"}, {"topics", "nosuch"},
 	} {
 		var out, errw bytes.Buffer
 		if err := execute(t.Context(), args, nil, &out, &errw); run.Code(err) != run.BadConfig {

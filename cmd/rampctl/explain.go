@@ -225,7 +225,7 @@ var ruleText = map[string]string{
 	"terminals_disputed":    "several terminal words were said and no later poll settles it",
 	"terminals_resolved":    "of several terminal words, a poll confirmed this one long after the others",
 	"operator_decision":     "an operator settled a dispute",
-	"amount_mismatch":       "the provider completed another amount than the merchant expects",
+	"amount_mismatch":       "the provider completed another amount, asset, network or side than the merchant expects",
 	"amount_unverified":     "completed, but no intent says which amount was expected",
 	"latest_poll":           "the provider's latest answer",
 	"webhook_after_poll":    "a webhook that came after the latest poll was asked",

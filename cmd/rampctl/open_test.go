@@ -36,6 +36,10 @@ func TestOpen_refusesAnotherPartitionCount(t *testing.T) {
 			t.Fatalf("rampctl %v = %v", args, err)
 		}
 	}
+	var out, errw bytes.Buffer
+	if err := execute(t.Context(), []string{"topics", "plan"}, env("4", "ramp."), &out, &errw); err != nil || !strings.Contains(errw.String(), "11 of them are for a person") {
+		t.Errorf("topics plan with another count = %v, %q; want that apply makes none of them", err, errw.String())
+	}
 	commands := [][]string{
 		{"orders", "ls"}, {"orders", "get", "kado/acme/1"}, {"orders", "explain", "kado/acme/1"}, {"orders", "erasure", "kado/acme/1"},
 		{"orders", "forget", "kado/acme/1", "--reason", "asked", "--operator", "op-1"},

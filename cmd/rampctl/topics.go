@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +35,7 @@ func (c *cli) topics() *cobra.Command {
 			for _, ch := range changes {
 				fmt.Fprintln(c.out, ch.Text)
 			}
-			fmt.Fprintf(c.errw, "%d changes\n", len(changes))
+			c.countChanges(changes)
 			return nil
 		}}
 	apply := &cobra.Command{Use: "apply", Short: "Create missing topics and correct their settings", Args: args(cobra.NoArgs),
@@ -76,6 +78,20 @@ func (c *cli) topics() *cobra.Command {
 		}}
 	cmd.AddCommand(plan, apply, check)
 	return cmd
+}
+
+// countChanges says how many there are, and how many of them topics apply refuses.
+func (c *cli) countChanges(changes []kafka.Change) {
+	refused := 0
+	for _, ch := range changes {
+		if ch.Kind == kafka.ChangeRefused {
+			refused++
+		}
+	}
+	fmt.Fprintf(c.errw, "%d changes\n", len(changes))
+	if refused > 0 {
+		fmt.Fprintf(c.errw, "%d of them are for a person: topics apply makes none before they are made\n", refused)
+	}
 }
 
 func (c *cli) schemas() *cobra.Command {
@@ -131,6 +147,9 @@ func (c *cli) configuration() *cobra.Command {
 	var program string
 	validate := &cobra.Command{Use: "validate", Short: "Report every fault of the configuration (exit 2 if there is one)", Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
+			if known := []string{config.ForIngest, config.ForPoller, config.ForReconciler, config.ForRampctl, config.ForAll}; !slices.Contains(known, program) {
+				return fmt.Errorf("%w: --program %q is none of %s", errUsage, program, strings.Join(known, ", "))
+			}
 			if _, err := c.load(program); err != nil {
 				return run.Config(err)
 			}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,6 +187,9 @@ func (r *rig) pauseOne(ctx context.Context, s step) (string, error) {
 	}
 	start := time.Now()
 	pause(ctx, r.o.sessionTO+s.Hold)
+	if err := r.expelled(ctx, victim); err != nil {
+		return "", fmt.Errorf("%w: %s: %w", errVoid, p, err)
+	}
 	said := len(p.Log.String())
 	if err := p.Resume(); err != nil {
 		return "", fmt.Errorf("%w: %w", errVoid, err)
@@ -203,6 +208,44 @@ func (r *rig) pauseOne(ctx context.Context, s step) (string, error) {
 		pause(ctx, 50*time.Millisecond)
 	}
 	return "", fmt.Errorf("%w: %s was never told that its partitions were gone", errVoid, p)
+}
+
+// expelled waits until a program that stands still is no member of its group any
+// more: the coordinator's clock for it starts at its last heartbeat, and ends
+// late on a busy machine. An ingest has no group.
+func (r *rig) expelled(ctx context.Context, s *slot) error {
+	group := r.group(s.name)
+	if group == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.o.sessionTO)
+	defer cancel()
+	for {
+		groups, err := r.cluster.Admin.DescribeGroups(ctx, group)
+		if err == nil {
+			err = groups.Error()
+		}
+		if err == nil && !slices.ContainsFunc(groups[group].Members, func(m kadm.DescribedGroupMember) bool {
+			return m.InstanceID != nil && *m.InstanceID == s.instance
+		}) {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(fmt.Errorf("still a member of %s after twice its session", group), err)
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
+// group is the consumer group of a program; "" for one without.
+func (r *rig) group(program string) string {
+	switch program {
+	case "poller":
+		return r.ground.Config.Poller.Group
+	case "reconciler":
+		return r.ground.Config.Reconciler.Group
+	}
+	return ""
 }
 
 // joinAndLeave lets a third member join, do its part, and leave for good.
@@ -224,11 +267,7 @@ func (r *rig) joinAndLeave(ctx context.Context, s step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	group := r.ground.Config.Poller.Group
-	if name == "reconciler" {
-		group = r.ground.Config.Reconciler.Group
-	}
-	left, err := r.cluster.Admin.LeaveGroup(ctx, kadm.LeaveGroup(group).InstanceIDs(guest.instance))
+	left, err := r.cluster.Admin.LeaveGroup(ctx, kadm.LeaveGroup(r.group(name)).InstanceIDs(guest.instance))
 	if err == nil {
 		err = left.Error()
 	}

@@ -76,8 +76,14 @@ func (s *session) join(cfg Config, l *lease, role string, more ...kgo.Opt) error
 // and an error together. After records, call Allow when they are applied: until
 // then no rebalance proceeds and Lease is about to end. An error of class
 // ErrLoss, ErrFenced or ErrRefused ends the session; ErrTransient does not. When
-// ctx ends first it returns nothing and no error.
-func (g *Group) Poll(ctx context.Context, n int) ([]stream.Record, error) { return g.poll(ctx, n) }
+// ctx ends first, and after a heartbeat interval without records, it returns
+// nothing and no error: a rebalance that was announced when it was over is waited
+// for no longer than that.
+func (g *Group) Poll(ctx context.Context, n int) ([]stream.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.Heartbeat)
+	defer cancel()
+	return g.poll(ctx, n)
+}
 
 // Allow lets a rebalance proceed that waits for the records of Poll.
 func (g *Group) Allow() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,6 +144,30 @@ func TestGroup_leaseReturnsToAMemberThatStayed(t *testing.T) {
 			t.Errorf("instance %q: table calls (-want +got):\n%s", id, diff)
 		}
 	}
+}
+
+// The same where nothing is read for long: the lease must not wait for a record.
+func TestGroup_leaseReturnsWithoutARecord(t *testing.T) {
+	cfg, _ := start(t, 1, "lanes")
+	g := openGroup(t, cfg, groupOptions("0"), newTable(t))
+	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
+	ctx, cancel := context.WithCancel(t.Context())
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
+	reading.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := g.Poll(ctx, 1); err != nil {
+				t.Error(err)
+				return
+			}
+			g.Allow()
+		}
+	})
+	began := time.Now()
+	eventually(t, "it waits for a record", func() bool { return time.Since(began) > 100*time.Millisecond })
+	g.AnnounceLate()
+	eventually(t, "the lease returns", g.Lease)
 }
 
 // The same answer, from a coordinator that has thrown the member out.

@@ -41,10 +41,10 @@ func TestSession_restoreOutOfReachIsTriedAgain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := poll()
-			errs := 0
-			for range 10 {
-				rs, err := p(context15(t), 1)
+			p, errs := poll(), 0
+			ctx := context15(t)
+			for ctx.Err() == nil {
+				rs, err := p(ctx, 1)
 				if err != nil && !errors.Is(err, stream.ErrTransient) {
 					t.Fatalf("Poll = %v, want ErrTransient: it does not end the session", err)
 				}

@@ -312,6 +312,34 @@ func TestProgram_refuses(t *testing.T) {
 	}
 }
 
+// -check and the start find the same faults, those of the clients' properties and
+// of the files that they name too. A relative name is relative to the file.
+func TestProgram_checkFindsWhatTheStartWould(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "c.yaml")
+	good := fmt.Sprintf(yaml, "127.0.0.1:1", "http://127.0.0.1:1", token, secret)
+	for _, tc := range []struct{ name, old, new, says string }{
+		{"nothing", "", "", ""},
+		{"unknown property", "127.0.0.1:1\"]}", "127.0.0.1:1\"], properties: {security.protocl: SSL}}", "kafka.properties.security.protocl: unknown (did you mean security.protocol?)"},
+		{"no such CA", "127.0.0.1:1\"]}", "127.0.0.1:1\"], properties: {security.protocol: SSL, ssl.ca.location: nowhere.pem}}", "kafka.properties: ssl.ca.location: open nowhere.pem"},
+		{"registry property", "http://127.0.0.1:1\"}", "http://127.0.0.1:1\", properties: {basic.auth.user: x}}", "registry: property basic.auth.user: unknown"},
+		{"registry without a scheme", "http://127.0.0.1:1", "127.0.0.1:1", "registry.url"},
+		{"no such certificate", "  listen: 127.0.0.1:0", "  tls: {cert_file: tls.crt, key_file: tls.key}\n  listen: 127.0.0.1:0", filepath.Join(dir, "tls.crt")},
+	} {
+		text := strings.Replace(good, tc.old, tc.new, 1)
+		if tc.old != "" && text == good {
+			t.Fatalf("%s: nothing was replaced in\n%s", tc.name, good)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := runMain(t.Context(), []string{"-config", path, "-check"}, nil, io.Discard)
+		if tc.says == "" && err != nil || tc.says != "" && (run.Code(err) != run.BadConfig || strings.Count(err.Error(), tc.says) != 1) {
+			t.Errorf("%s: -check = %v, code %d; want code 2 and once %q", tc.name, err, run.Code(err), tc.says)
+		}
+	}
+}
+
 func TestFlags(t *testing.T) {
 	for _, args := range [][]string{{"-nonsense"}, {"extra"}, {"-config", "does-not-exist.yaml"}} {
 		if err := runMain(t.Context(), args, nil, io.Discard); run.Code(err) != run.BadConfig {

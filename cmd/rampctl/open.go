@@ -29,7 +29,7 @@ func (c *cli) load(program string) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
-	return cfg, cfg.Validate(program, known(), providers.Policy{})
+	return cfg, app.Validate(cfg, program, known())
 }
 
 // path is the configuration file.

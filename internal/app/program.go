@@ -86,7 +86,7 @@ func Main(ctx context.Context, name string, args, env []string, stderr io.Writer
 	if err != nil {
 		return run.Config(err)
 	}
-	if err := cfg.Validate(name, ps, providers.Policy{}); err != nil {
+	if err := Validate(cfg, name, ps); err != nil {
 		return run.Config(err)
 	}
 	logger, err := telemetry.NewLogger(stderr, name, cfg.Log.Level, cfg.Log.Format)
@@ -106,7 +106,8 @@ func (p Program) runNamed(ctx context.Context, name string, check bool) error {
 	case config.ForIngest:
 		if check {
 			_, err := p.ingestConfig()
-			return err
+			_, tlsErr := serverTLS(p.Config.Ingest.TLS)
+			return errors.Join(err, tlsErr)
 		}
 		held := reserve(int64(p.Config.Ingest.MemoryReserve))
 		defer runtime.KeepAlive(held)

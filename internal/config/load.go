@@ -62,7 +62,7 @@ func Load(path string, env []string, overrides map[string]any) (Config, error) {
 	return cfg, nil
 }
 
-// complete reads the secret files and fills what defaults to other fields.
+// complete reads the secret files, resolves the names of others, and fills what defaults to other fields.
 func (c *Config) complete(in *input) {
 	for i := range c.Accounts {
 		in.accountFiles(&c.Accounts[i], fmt.Sprintf("accounts[%d]", i))
@@ -74,6 +74,11 @@ func (c *Config) complete(in *input) {
 	r := &c.Reconciler
 	if r.TransactionalID == "" && r.InstanceID != "" {
 		r.TransactionalID = r.Group + "-" + r.InstanceID
+	}
+	for _, name := range []*string{&c.Ingest.TLS.CertFile, &c.Ingest.TLS.KeyFile} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(in.dir, *name)
+		}
 	}
 	c.deferred = in.deferred
 }

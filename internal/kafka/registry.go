@@ -31,25 +31,45 @@ var registryProperties = map[string]bool{
 
 // OpenRegistry makes a client; it does not connect. base may have a path, as
 // Apicurio's .../apis/ccompat/v7. Credentials belong into
-// props["basic.auth.user.info"] (user:password), never into the URL.
+// props["basic.auth.user.info"] (user:password), never into the URL. What
+// CheckRegistry finds is ErrRefused.
 func OpenRegistry(base string, props map[string]string) (*Registry, error) {
+	opts, err := registryOptions(base, props)
+	if err != nil {
+		return nil, fmt.Errorf("registry %w: %w", err, stream.ErrRefused)
+	}
+	cl, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("registry client: %w", err)
+	}
+	return &Registry{cl: cl}, nil
+}
+
+// CheckRegistry says what is wrong with a URL and properties, nil for nothing. It
+// reads the files that they name.
+func CheckRegistry(base string, props map[string]string) error {
+	_, err := registryOptions(base, props)
+	return err
+}
+
+func registryOptions(base string, props map[string]string) ([]sr.ClientOpt, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("registry url: must be http(s)://host[:port][/path]: %w", stream.ErrRefused)
+		return nil, errors.New("url: must be http(s)://host[:port][/path]")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("registry url: must have no credentials, query or fragment; use basic.auth.user.info: %w", stream.ErrRefused)
+		return nil, errors.New("url: must have no credentials, query or fragment; use basic.auth.user.info")
 	}
 	for _, k := range sortedKeys(props) {
 		if !registryProperties[k] {
-			return nil, fmt.Errorf("registry property %s: unknown: %w", k, stream.ErrRefused)
+			return nil, fmt.Errorf("property %s: unknown", k)
 		}
 	}
 	opts := []sr.ClientOpt{sr.URLs(strings.TrimRight(base, "/")), sr.UserAgent("rampstream")}
 	if info := props["basic.auth.user.info"]; info != "" {
 		user, pass, ok := strings.Cut(info, ":")
 		if !ok {
-			return nil, fmt.Errorf("registry property basic.auth.user.info: must be user:password: %w", stream.ErrRefused)
+			return nil, errors.New("property basic.auth.user.info: must be user:password")
 		}
 		opts = append(opts, sr.BasicAuth(user, pass))
 	}
@@ -58,21 +78,16 @@ func OpenRegistry(base string, props map[string]string) (*Registry, error) {
 	}
 	tlsCfg, err := tlsConfig(props)
 	if err != nil {
-		return nil, fmt.Errorf("registry tls: %w: %w", stream.ErrRefused, err)
+		return nil, fmt.Errorf("tls: %w", err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = tlsCfg
-	opts = append(opts, sr.HTTPClient(&http.Client{
+	return append(opts, sr.HTTPClient(&http.Client{
 		Timeout:   10 * time.Second,
 		Transport: transport,
 		// A redirect would carry the credentials to a host that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}))
-	cl, err := sr.NewClient(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("registry client: %w", err)
-	}
-	return &Registry{cl: cl}, nil
+	})), nil
 }
 
 // ErrNotRegistered: the registry does not have our schema under the subject.

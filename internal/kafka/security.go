@@ -16,6 +16,19 @@ import (
 	"rampstream/internal/stream"
 )
 
+// CheckProperties returns one sentence for each fault of client properties, nil
+// when there is none. Unlike Config.Validate it reads the files that they name.
+func CheckProperties(p map[string]string) []string {
+	faults := validateProperties(p)
+	if len(faults) > 0 || !strings.HasSuffix(p["security.protocol"], "SSL") {
+		return faults
+	}
+	if _, err := tlsConfig(p); err != nil {
+		return []string{"properties: " + err.Error()}
+	}
+	return nil
+}
+
 // securityOptions turns validated properties into client options. It reads the
 // PEM files that they name.
 func securityOptions(p map[string]string, ownNetwork bool) ([]kgo.Opt, error) {

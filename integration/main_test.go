@@ -152,6 +152,7 @@ var scenarios = []scenario{
 	{"broker lost", brokerLost, platform.real},
 	{"kafka away", kafkaAway, platform.real},
 	{"power loss", powerLoss, platform.real},
+	{"unclean election", uncleanElection, platform.real},
 }
 
 func TestEmbedded(t *testing.T) {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,6 +42,7 @@ type PlainGroup struct {
 	*session
 	opts   PlainOptions
 	lease  lease
+	tide   tide
 	chunks chunks
 	stage  map[string]int
 	next   map[string]map[int32]kgo.EpochOffset // positions of the last Commit
@@ -85,6 +87,7 @@ func (g *PlainGroup) open(ctx context.Context, cfg Config) error {
 	return g.join(cfg, &g.lease, "plain",
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(g.pins),
+		kgo.ProducerOnDataLossDetected(g.lost),
 		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(256<<20),
@@ -135,6 +138,9 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 		}
 		if err := g.stageOut(wctx, until, out, rs, stage); err != nil {
 			g.cl.SetOffsets(next)
+			if errors.Is(err, stream.ErrLoss) {
+				g.fail(err)
+			}
 			if g.chunks.smaller(out, err) {
 				return false, nil
 			}
@@ -168,7 +174,7 @@ func (g *PlainGroup) stageOut(ctx context.Context, until time.Time, out []stream
 }
 
 func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
-	var f failures
+	f := failures{tide: &g.tide}
 	ferr := g.chunks.send(ctx, g.cl, out, rs, func(i int) bool { return g.stage[out[i].Topic] == stage }, f.add)
 	if err := f.first(rs, g.pins); err != nil {
 		return err
@@ -180,6 +186,12 @@ func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.
 		return err
 	}
 	return nil
+}
+
+// lost ends the session when the client finds that sequence numbers which were
+// acknowledged are not in a partition any more.
+func (g *PlainGroup) lost(topic string, partition int32) {
+	g.fail(fmt.Errorf("%s-%d: acknowledged records are gone: the broker does not have the sequence numbers that it confirmed: %w", topic, partition, stream.ErrLoss))
 }
 
 // commitOffsets is a courtesy to lag tools: the position that counts is the

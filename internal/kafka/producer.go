@@ -33,7 +33,8 @@ type ProducerOptions struct {
 	// more the network's.
 	RequestTimeout time.Duration
 	// OnLoss is called when the broker's answers show that records which it had
-	// acknowledged are gone from a partition. It must not block; nil ignores it.
+	// acknowledged are gone from a partition: it misses sequence numbers, or gives
+	// an offset out again. It must not block; nil ignores it.
 	OnLoss func(topic string, partition int32)
 	// DeliveryTimeout (30s) ends the attempts for one record, where that is safe:
 	// not while a request with it may be on its way.
@@ -41,6 +42,9 @@ type ProducerOptions struct {
 }
 
 func (o *ProducerOptions) defaults() {
+	if o.OnLoss == nil {
+		o.OnLoss = func(string, int32) {}
+	}
 	if o.MaxBufferedRecords == 0 {
 		o.MaxBufferedRecords = 10_000
 	}
@@ -62,6 +66,9 @@ type Producer struct {
 	pins     *pins
 	topics   []string
 	delivery time.Duration
+	onLoss   func(topic string, partition int32)
+	// Each client tells of its promises in order, and not in that of the other.
+	tide, tideAlone tide
 
 	// alone makes the client whose batches have one record, when it is needed.
 	alone  func() (*kgo.Client, error)
@@ -80,7 +87,7 @@ type Producer struct {
 // ErrTransient.
 func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Producer, error) {
 	opts.defaults()
-	p := &Producer{pins: newPins(), topics: opts.Topics, delivery: opts.DeliveryTimeout}
+	p := &Producer{pins: newPins(), topics: opts.Topics, delivery: opts.DeliveryTimeout, onLoss: opts.OnLoss}
 	cl, err := cfg.newClient("producer", producerOptions(p.pins, opts)...)
 	if err != nil {
 		return nil, err
@@ -104,15 +111,11 @@ func OpenProducer(ctx context.Context, cfg Config, opts ProducerOptions) (*Produ
 }
 
 func producerOptions(p *pins, o ProducerOptions) []kgo.Opt {
-	onLoss := o.OnLoss
-	if onLoss == nil {
-		onLoss = func(string, int32) {}
-	}
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(p),
 		kgo.ProducerLinger(o.Linger),
-		kgo.ProducerOnDataLossDetected(onLoss),
+		kgo.ProducerOnDataLossDetected(o.OnLoss),
 		kgo.MaxBufferedRecords(o.MaxBufferedRecords),
 		kgo.MaxBufferedBytes(o.MaxBufferedBytes),
 		kgo.ProduceRequestTimeout(o.RequestTimeout),
@@ -138,10 +141,10 @@ func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.R
 	if err := p.admit(ctx, rs); err != nil {
 		return nil, err
 	}
-	out, i, err := p.send(ctx, rs, p.cl.TryProduce)
+	out, i, err := p.send(ctx, rs, p.cl.TryProduce, &p.tide)
 	if errors.Is(err, kerr.MessageTooLarge) && sizeOf(&rs[i]) < mostChunk {
 		// The broker may have refused a batch for the sum of its records.
-		out, i, err = p.send(ctx, rs, p.produceAlone)
+		out, i, err = p.send(ctx, rs, p.produceAlone, &p.tideAlone)
 	}
 	if err == nil {
 		p.note(nil)
@@ -166,13 +169,20 @@ var errLate = errors.New("ctx is done")
 
 // send hands rs to the client and waits for their promises, or until ctx is done
 // (errLate). Beside an error it gives the index of the record that failed first.
-func (p *Producer) send(ctx context.Context, rs []stream.Record, produce func(context.Context, *kgo.Record, func(*kgo.Record, error))) ([]stream.Record, int, error) {
+func (p *Producer) send(ctx context.Context, rs []stream.Record, produce func(context.Context, *kgo.Record, func(*kgo.Record, error)), t *tide) ([]stream.Record, int, error) {
 	// The client's own delivery timeout counts from the record's timestamp, which
 	// is long ago for a record that is written again.
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.delivery)
 	d := newDelivery(len(rs), cancel)
 	for i, r := range rs {
-		produce(rctx, toClient(r), func(r *kgo.Record, err error) { d.settle(i, r, err) })
+		produce(rctx, toClient(r), func(r *kgo.Record, err error) {
+			if err == nil {
+				if _, ok := t.rises(r.Topic, r.Partition, r.Offset); !ok {
+					p.onLoss(r.Topic, r.Partition)
+				}
+			}
+			d.settle(i, r, err)
+		})
 	}
 	select {
 	case <-d.done:

@@ -225,6 +225,13 @@ func (s *session) restoreOne(ctx context.Context, p int32, offsets map[string]ma
 		if r := ranges[t]; o < r.Start || o > r.End {
 			return nil, fmt.Errorf("%s-%d: the restored position %d is outside of the log [%d,%d): %w", t, p, o, r.Start, r.End, stream.ErrLoss)
 		}
+		// The group remembers the epoch of what was read last, and all before is
+		// of no later one.
+		if c := offsets[t][p].EpochOffset(); o <= c.Offset {
+			if err := s.log.cut(ctx, t, p, o, c.Epoch); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if len(next) != len(s.Topics) {
 		return nil, fmt.Errorf("restore partition %d: offsets for %v, want %v", p, sortedKeys(next), s.Topics)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ type TxnGroup struct {
 	txn    *kgo.GroupTransactSession
 	inits  inits
 	chunks chunks
+	tide   tide
 }
 
 // OpenTxnGroup checks the topics, fences an older process of the same
@@ -169,7 +171,8 @@ func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 // caller drops what the batch changed and
 // the next Poll reads it again. (false, *RecordError): aborted as well, and it
 // says which record was not acknowledged. (false, any other error): unknown;
-// the session is dead and must be closed, opened and restored anew.
+// the session is dead and must be closed, opened and restored anew. One of class
+// ErrLoss says that records which were acknowledged before are gone.
 //
 // A ctx that ends while records are on their way aborts the batch; the
 // transaction itself is always resolved. After (true, nil) rebalances stay
@@ -199,7 +202,7 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		if _, aerr := g.end(endCtx, kgo.TryAbort); aerr != nil {
 			return false, g.die("abort transaction", errors.Join(aerr, err))
 		}
-		if errors.Is(err, stream.ErrFenced) {
+		if errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrLoss) {
 			return false, g.die("transaction", err)
 		}
 		if g.chunks.smaller(out, err) {
@@ -292,7 +295,7 @@ var errNotPolled = errors.New("commit without a poll before it")
 // produce returns nil only when every record was acknowledged. The client's End
 // does not look at that.
 func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
-	var f failures
+	f := failures{tide: &g.tide}
 	rs := toClients(out)
 	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
 	defer cancel()
@@ -317,32 +320,42 @@ func (g *TxnGroup) die(op string, err error) error {
 // revokes the table. Commit must have returned.
 func (g *TxnGroup) Close() { g.close() }
 
-// failures collects broken promises. Most batches have none.
+// failures collects broken promises, and offsets that were given out again. Most
+// batches have none.
 type failures struct {
+	tide *tide
 	mu   sync.Mutex
 	errs map[*kgo.Record]error
+	lost error
 }
 
 func (f *failures) add(r *kgo.Record, err error) {
+	next, ok := int64(0), true
 	if err == nil {
-		return
+		if next, ok = f.tide.rises(r.Topic, r.Partition, r.Offset); ok {
+			return
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !ok {
+		f.lost = cmp.Or(f.lost, fell(r.Topic, r.Partition, next, r.Offset))
+		return
+	}
 	if f.errs == nil {
 		f.errs = map[*kgo.Record]error{}
 	}
 	f.errs[r] = err
 }
 
-// first picks the failure to report: one that says what is wrong with the
-// record before one that another record's failure may have caused. The index is
-// that in rs.
+// first picks the failure to report: loss before all others, and one that says
+// what is wrong with the record before one that another record's failure may
+// have caused. The index is that in rs.
 func (f *failures) first(rs []kgo.Record, p *pins) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.errs) == 0 {
-		return nil
+	if f.lost != nil || len(f.errs) == 0 {
+		return f.lost
 	}
 	var best *RecordError
 	for i := range rs {

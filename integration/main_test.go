@@ -140,6 +140,7 @@ var scenarios = []scenario{
 	{"epochs", epochs, never},
 	{"hanging transaction", hangingTransaction, never},
 	{"made anew", madeAnew, never},
+	{"retention passed", retentionPassed, never},
 	{"answers lost", answersLost, never},
 	{"offsets lost", offsetsLost, never},
 	{"coordinator storm", coordinatorStorm, never},

@@ -14,16 +14,25 @@ import (
 )
 
 func (c *cli) doctor() *cobra.Command {
-	var transactions bool
+	var transactions, lost bool
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what keeps the platform from working (exit 3 if there is something)",
 		Long: "With --transactions: which transactions keep readers from the end of a topic, who wrote them, and the command\n" +
-			"of Kafka's own tools that ends them. It looks twice; one that ended meanwhile is not told.",
+			"of Kafka's own tools that ends them. It looks twice; one that ended meanwhile is not told.\n" +
+			"With --gaps: which parts of the inputs are gone that the reconciler had not read, or had, and of what time they are.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !transactions {
-				return fmt.Errorf("%w: doctor wants --transactions", errUsage)
+			if transactions == lost {
+				return fmt.Errorf("%w: doctor wants --transactions or --gaps", errUsage)
+			}
+			if lost {
+				r, err := c.open(cmd.Context())
+				if err != nil {
+					return err
+				}
+				defer r.Close()
+				return c.printGaps(cmd.Context(), r.Reader)
 			}
 			cfg, err := c.load("rampctl")
 			if err != nil {
@@ -37,6 +46,7 @@ func (c *cli) doctor() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&transactions, "transactions", false, "transactions that stay open")
+	cmd.Flags().BoolVar(&lost, "gaps", false, "parts of the inputs that are gone")
 	cmd.Flags().DurationVar(&wait, "wait", 2*time.Second, "time between the two looks; above the transaction timeout only what hangs is left")
 	return cmd
 }

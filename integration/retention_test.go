@@ -13,7 +13,8 @@ import (
 
 // retentionPassed: while no reconciler runs, the brokers remove what it has not
 // read. It ends with code 5 and names what is gone of one partition; rampctl
-// doctor tells of every partition how much is gone.
+// doctor tells of every partition how much is gone, and rampctl positions skip
+// lets it go on behind that.
 func retentionPassed(t *testing.T, p platform) {
 	w := newWorld(t, p, options{stage: 100 * time.Millisecond})
 	ingest, poller, reconciler := w.startAll()
@@ -72,5 +73,26 @@ func retentionPassed(t *testing.T, p platform) {
 	}
 	if len(gone) > 0 {
 		t.Errorf("rampctl doctor says nothing of %v\n%s", gone, out)
+	}
+
+	w.removeFrom(w.cfg.Reconciler.Group, "a")
+	if code, out := w.rampctl("positions", "skip"); code != run.BadConfig || !strings.Contains(out, "--operator: required") {
+		t.Errorf("rampctl positions skip by nobody: exit code %d, want %d\n%s", code, run.BadConfig, out)
+	}
+	if code, out := w.rampctl("positions", "skip", "--operator", "op-7", "--reason", "retention was cut"); code != run.OK || !strings.Contains(out, "skipped "+topic) {
+		t.Fatalf("rampctl positions skip: exit code %d\n%s", code, out)
+	}
+	again = w.start("reconciler", "a")
+	again.restored()
+	if code, out := w.rampctl("positions", "skip", "--operator", "op-7", "--reason", "again"); code != run.Refused || !strings.Contains(out, "stop the reconcilers first") {
+		t.Errorf("rampctl positions skip beside a reconciler: exit code %d, want %d\n%s", code, run.Refused, out)
+	}
+	ingest, poller = w.start("ingest", "a"), w.start("poller", "a")
+	ingest.ready()
+	poller.ready()
+	must(t, w.place(t.Context(), 6, 0, 300*time.Millisecond))
+	w.agree()
+	if code, out := w.rampctl("audit"); code != run.OK || !strings.Contains(out, " 0 different") {
+		t.Errorf("audit behind a gap: exit code %d\n%s", code, out)
 	}
 }

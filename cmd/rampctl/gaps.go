@@ -41,19 +41,19 @@ func (g gap) String() string {
 	return fmt.Sprintf("%s were removed before they were read, %d records at most; the position was written at %s, %s", at, g.Records, g.Since, until)
 }
 
-// gaps compares the reconciler's positions with what the inputs hold.
-func gaps(ctx context.Context, r inspect.Reader) ([]gap, error) {
-	latest := map[int32]stream.Record{}
-	err := r.Scan(ctx, &inspect.Cursor{Topic: r.Topics.ReconcilerPosition}, func(rec stream.Record) error {
+// gaps compares the reconciler's positions with what the inputs hold, and gives
+// the latest positions.
+func gaps(ctx context.Context, r inspect.Reader) (out []gap, latest map[int32]stream.Record, err error) {
+	latest = map[int32]stream.Record{}
+	err = r.Scan(ctx, &inspect.Cursor{Topic: r.Topics.ReconcilerPosition}, func(rec stream.Record) error {
 		if rec.Value != nil && string(rec.Key) == fmt.Sprint(rec.Partition) {
 			latest[rec.Partition] = rec
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var out []gap
 	for n := range r.Partitions {
 		rec, ok := latest[n]
 		if !ok {
@@ -61,11 +61,11 @@ func gaps(ctx context.Context, r inspect.Reader) ([]gap, error) {
 		}
 		pos, err := r.Codec.DecodePosition(ctx, rec.Value)
 		if err != nil {
-			return nil, fmt.Errorf("position of partition %d: %w", n, err)
+			return nil, nil, fmt.Errorf("position of partition %d: %w", n, err)
 		}
 		ends, err := r.Log.Ends(ctx, n, r.Topics.Inputs()...)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, in := range pos.Next {
 			g := gap{Topic: in.Topic, Partition: n, Since: clock(events.Millis(rec.TimestampMs))}
@@ -76,7 +76,7 @@ func gaps(ctx context.Context, r inspect.Reader) ([]gap, error) {
 			case in.Offset < at.Start:
 				g.From, g.To = in.Offset, at.Start
 				if g.Until, err = firstOf(ctx, r.Log, in.Topic, n, at); err != nil {
-					return nil, err
+					return nil, nil, err
 				}
 			case in.Offset > at.End:
 				g.From, g.To, g.Cut = at.End, in.Offset, true
@@ -87,7 +87,7 @@ func gaps(ctx context.Context, r inspect.Reader) ([]gap, error) {
 			out = append(out, g)
 		}
 	}
-	return out, nil
+	return out, latest, nil
 }
 
 var errEnough = errors.New("enough")
@@ -105,7 +105,7 @@ func firstOf(ctx context.Context, log stream.Log, topic string, n int32, at stre
 }
 
 func (c *cli) printGaps(ctx context.Context, r inspect.Reader) error {
-	found, err := gaps(ctx, r)
+	found, _, err := gaps(ctx, r)
 	if err != nil {
 		return err
 	}

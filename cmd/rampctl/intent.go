@@ -66,6 +66,19 @@ is first said after it opens the dispute again.`,
 	return cmd
 }
 
+// check says what is wrong with who and why.
+func (f intentFlags) check() error {
+	var faults []error
+	if strings.TrimSpace(f.reason) == "" || len(f.reason) > 500 {
+		faults = append(faults, errors.New("--reason: required, at most 500 bytes"))
+	}
+	// The form of a key part has no room for a mail address or a full name.
+	if !events.ValidPart(f.operator) {
+		faults = append(faults, errors.New("--operator: required, 1-128 of [A-Za-z0-9._:-]"))
+	}
+	return errors.Join(faults...)
+}
+
 // intent checks the command line, all faults at once.
 func (f intentFlags) intent(arg string, kind events.IntentKind) (events.Intent, error) {
 	key, err := events.ParseKey(arg)
@@ -75,9 +88,7 @@ func (f intentFlags) intent(arg string, kind events.IntentKind) (events.Intent, 
 			faults = append(faults, errors.New(rule))
 		}
 	}
-	require(strings.TrimSpace(f.reason) != "" && len(f.reason) <= 500, "--reason: required, at most 500 bytes")
-	// The form of a key part has no room for a mail address or a full name.
-	require(events.ValidPart(f.operator), "--operator: required, 1-128 of [A-Za-z0-9._:-]")
+	faults = append(faults, f.check())
 	in := events.Intent{Key: key, Kind: kind, Operator: f.operator, Reason: f.reason, Source: "rampctl"}
 	if kind == events.Decide {
 		in.Status, _ = events.ParseStatus(strings.ToUpper(f.status))

@@ -85,7 +85,7 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().StringVarP(&c.output, "output", "o", "text", "text or json")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	root.AddCommand(c.provider(), c.webhook())
-	root.AddCommand(c.demo(), c.topics(), c.schemas(), c.configuration(), c.orders(), c.discrepancies(), c.tail(), c.poller(), c.timeline(), c.audit(), c.redrive(), c.acls(), c.doctor())
+	root.AddCommand(c.demo(), c.topics(), c.schemas(), c.configuration(), c.orders(), c.discrepancies(), c.tail(), c.poller(), c.timeline(), c.audit(), c.redrive(), c.acls(), c.doctor(), c.positions())
 	groups(root)
 	return root
 }

@@ -137,6 +137,8 @@ var scenarios = []scenario{
 	{"peers, other dialect", peersOther, never},
 	{"exit codes", exitCodes, never},
 	{"twins", twins, never},
+	{"foreign members", foreignMembers, never},
+	{"compaction", compaction, never},
 	{"epochs", epochs, never},
 	{"hanging transaction", hangingTransaction, never},
 	{"made anew", madeAnew, never},

@@ -10,6 +10,7 @@
 //	go run ./bench reconciler -store pebble      # states on disk; restore too
 //	go run ./bench reconciler -streams     # and Kafka Streams, see bench/streams/README.md
 //	go run ./bench reconciler -orders 1 -partitions 1 -events 1000000 -peers=false   # one hot order
+//	go run ./bench reconciler -peers=false -profile FILE   # what the time is spent on
 //	go run ./bench restore -orders 5000000 -partitions 12   # from the topic, from a checkpoint; what the states cost
 //	go run ./bench poller -orders 1000000 -rate 2000
 //	go run ./bench nonces -pollers 4 -for 2m   # pollers that join, leave, stand still and die
@@ -83,7 +84,7 @@ func runMain(ctx context.Context, args []string) error {
 	f.DurationVar(&o.latency, "latency", 5*time.Millisecond, "of a provider's answer (poller, nonces)")
 	f.DurationVar(&o.rebalance, "rebalance", 9*time.Second, "about how often a poller joins, leaves, stands still or dies (nonces)")
 	f.IntVar(&o.calls, "calls", 0, "calls after which to end, as fast as they can be made; 0: see -for (nonces)")
-	f.StringVar(&o.profile, "profile", "", "file for a CPU profile (restore)")
+	f.StringVar(&o.profile, "profile", "", "file for a CPU profile (restore, reconciler)")
 	f.IntVar(&o.batch, "batch", config.Default().Reconciler.MaxBatch, "input records a transaction at most, of the pass-through too (reconciler)")
 	f.StringVar(&o.guarantee, "guarantee", string(config.ExactlyOnce), "exactly_once or at_least_once, of the pass-through too (reconciler)")
 	f.StringVar(&o.store, "store", config.StoreMemory, "memory or pebble, where the states are (reconciler, restore)")
@@ -133,6 +134,8 @@ func benchmark(ctx context.Context, name string, o options, rest []string) error
 		return peerPoller(ctx, o, rest)
 	case "peer-passthrough":
 		return peerPassthrough(ctx, o, rest)
+	case "profiled-reconciler":
+		return profiledReconciler(ctx, o, rest)
 	}
 	return fmt.Errorf("no benchmark %q", name)
 }

@@ -145,7 +145,11 @@ func (b *bed) measureReconciler(ctx context.Context, o options, cd *codec.Codec)
 	}
 	defer log.Close()
 	began := time.Now()
-	p, err := b.startWith(ctx, []string{"RAMP_RECONCILER_MAX_BATCH=" + strconv.Itoa(o.batch), "RAMP_RECONCILER_GUARANTEE=" + o.guarantee}, "reconciler", "-config", b.file)
+	program := []string{"reconciler", "-config", b.file}
+	if o.profile != "" {
+		program = []string{"bench", "profiled-reconciler", "-profile", o.profile, "--", "-config", b.file}
+	}
+	p, err := b.startWith(ctx, []string{"RAMP_RECONCILER_MAX_BATCH=" + strconv.Itoa(o.batch), "RAMP_RECONCILER_GUARANTEE=" + o.guarantee}, program[0], program[1:]...)
 	if err != nil {
 		return err
 	}
@@ -168,6 +172,19 @@ func stored(o options) string {
 		return ""
 	}
 	return ", " + o.store
+}
+
+// profiledReconciler is the reconciler, in this program, with a CPU profile: the
+// programs themselves have none.
+func profiledReconciler(ctx context.Context, o options, args []string) error {
+	ctx, end := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer end()
+	stop, err := profile(o.profile)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return app.Main(ctx, config.ForReconciler, args, os.Environ(), os.Stderr, allProviders)
 }
 
 // serveUntilTerm serves until SIGTERM.

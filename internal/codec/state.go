@@ -16,7 +16,21 @@ func stateRecord(kind events.SubjectKind) string {
 	return "OrderState"
 }
 
-func (f *faults) state(x *events.State) {
+// Rows are the encodings of the rows of a state's evidence, in their order. One
+// that is "" is not known, like all that are missing. They are parts of a value
+// that AppendState or EncodeState made: what was written by somebody else may
+// have other bytes for the same row, and must not be written again as it is.
+type Rows []string
+
+func (e Rows) at(i int) string {
+	if i < len(e) {
+		return e[i]
+	}
+	return ""
+}
+
+// state checks x, without the rows of evidence that passed has.
+func (f *faults) state(x *events.State, passed Rows) {
 	f.key(x.Key)
 	f.status("status", x.Status)
 	f.text("status_raw", x.StatusRaw)
@@ -35,7 +49,9 @@ func (f *faults) state(x *events.State) {
 	}
 	f.items("evidence", len(x.Evidence))
 	for i := range x.Evidence {
-		f.evidence(&x.Evidence[i])
+		if passed.at(i) == "" {
+			f.evidence(&x.Evidence[i])
+		}
 	}
 	f.require(rowsSorted(x.Evidence), "evidence", "not sorted, or one row twice")
 }
@@ -106,22 +122,23 @@ func (c *Codec) EncodeState(x events.State) ([]byte, error) {
 	if !rowsSorted(x.Evidence) {
 		x.Evidence = slices.SortedFunc(slices.Values(x.Evidence), events.Evidence.Compare)
 	}
-	return v.end(c.AppendState(v.b, &x))
+	return v.end(c.AppendState(v.b, &x, nil))
 }
 
 // AppendState appends the record value of x, whose evidence and Open are sorted,
-// to b. On error b is returned as it was. Errors: ErrInvalid, ErrNoID.
-func (c *Codec) AppendState(b []byte, x *events.State) ([]byte, error) {
+// to b. Rows of evidence whose encoding is in rows, which may be nil, are not
+// encoded again. On error b is returned as it was. Errors: ErrInvalid, ErrNoID.
+func (c *Codec) AppendState(b []byte, x *events.State, rows Rows) ([]byte, error) {
 	record := stateRecord(x.Key.Kind)
 	var f faults
-	if f.state(x); f.err != nil {
+	if f.state(x, rows); f.err != nil {
 		return b, f.of(record, ErrInvalid)
 	}
 	v, err := c.frame(b, record)
 	if err != nil {
 		return b, err
 	}
-	return appendState(v, x), nil
+	return appendState(v, x, rows), nil
 }
 
 // DecodeState reads a record value of either state topic. Errors: ErrCorrupt,
@@ -150,11 +167,11 @@ func (c *Codec) DecodeCustomerState(ctx context.Context, value []byte) (events.S
 }
 
 func (c *Codec) decodeState(ctx context.Context, kind events.SubjectKind, value []byte) (x events.State, err error) {
-	r, err := c.readState(ctx, nil, kind, value, &x)
+	r, err := c.readState(ctx, nil, kind, value, &x, nil)
 	if err != nil {
 		return events.State{}, err
 	}
-	if r.state(&x); r.err != nil {
+	if r.state(&x, nil); r.err != nil {
 		return events.State{}, r.of(stateRecord(kind), ErrCorrupt)
 	}
 	return x, nil
@@ -163,10 +180,11 @@ func (c *Codec) decodeState(ctx context.Context, kind events.SubjectKind, value 
 // RereadState reads a value that Decode or Encode has already passed, of the
 // kind, into x, with its texts in t and its evidence in the memory of
 // x.Evidence, if there is enough. x must be zero otherwise. It checks the
-// encoding alone. Errors are those of DecodeState; after one x says
-// nothing.
-func (c *Codec) RereadState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State) error {
-	r, err := c.readState(ctx, t, kind, value, x)
+// encoding alone. Unless rows is nil, it becomes the encodings of the rows, in
+// its memory and in t, if value was written with exactly our schema, and empty
+// otherwise. Errors are those of DecodeState; after one x and rows say nothing.
+func (c *Codec) RereadState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State, rows *Rows) error {
+	r, err := c.readState(ctx, t, kind, value, x, rows)
 	if err == nil && r.err != nil {
 		err = r.of(stateRecord(kind), ErrCorrupt)
 	}
@@ -174,15 +192,18 @@ func (c *Codec) RereadState(ctx context.Context, t *Texts, kind events.SubjectKi
 }
 
 // readState reads a state and leaves its checks to the caller.
-func (c *Codec) readState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State) (r reader, err error) {
+func (c *Codec) readState(ctx context.Context, t *Texts, kind events.SubjectKind, value []byte, x *events.State, rows *Rows) (r reader, err error) {
 	record := stateRecord(kind)
+	if rows != nil {
+		*rows = (*rows)[:0]
+	}
 	w, err := c.writerFor(ctx, record, value)
 	if err != nil {
 		return r, err
 	}
 	if w.ours {
 		r.open(t, value)
-		r.readState(x, kind)
+		r.readState(x, kind, rows)
 		r.close()
 	} else {
 		var v stateWire

@@ -10,7 +10,7 @@ import (
 
 // appendState writes an OrderState or a CustomerState, by the kind of the key.
 // They differ in the columns of what is shown and expected.
-func appendState(b []byte, x *events.State) []byte {
+func appendState(b []byte, x *events.State, rows Rows) []byte {
 	b = appendSubject(b, &x.Key)
 	b = appendText(b, x.Status.String())
 	b = appendOptText(b, x.StatusRaw)
@@ -33,13 +33,17 @@ func appendState(b []byte, x *events.State) []byte {
 	if len(x.Evidence) > 0 {
 		b = appendCount(b, len(x.Evidence))
 		for i := range x.Evidence {
-			b = appendEvidence(b, &x.Evidence[i])
+			if row := rows.at(i); row != "" {
+				b = append(b, row...)
+			} else {
+				b = appendEvidence(b, &x.Evidence[i])
+			}
 		}
 	}
 	return appendCount(b, 0)
 }
 
-func (r *reader) readState(x *events.State, kind events.SubjectKind) {
+func (r *reader) readState(x *events.State, kind events.SubjectKind, rows *Rows) {
 	x.Key = r.readSubject()
 	x.Status = statusOf(&r.faults, "status", r.text())
 	r.optText(&x.StatusRaw)
@@ -65,7 +69,10 @@ func (r *reader) readState(x *events.State, kind events.SubjectKind) {
 		at := len(x.Evidence)
 		x.Evidence = slices.Grow(x.Evidence, n)[:at+n]
 		for i := at; i < at+n && r.err == nil; i++ {
-			r.readEvidence(&x.Evidence[i])
+			from := r.i
+			if r.readEvidence(&x.Evidence[i]); rows != nil {
+				*rows = append(*rows, r.s[from:r.i])
+			}
 		}
 	}
 }

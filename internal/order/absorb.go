@@ -6,28 +6,40 @@ import (
 	"rampstream/internal/events"
 )
 
-// Absorb is Join(a, b), and whether that is more than a. a must be in normal
+// Change says how the rows of an Absorb differ from those before.
+type Change struct {
+	Any bool
+	// One: they differ in the row at At alone, of which New says that none of its
+	// key was there before. Else any of them may.
+	One, New bool
+	At       int
+}
+
+// Absorb is Join(a, b), and how that differs from a. a must be in normal
 // form. The result is built in dst, whose length must be 0: it may be a[:0], and
 // then a is changed in place. When nothing changed the result is a itself, and
 // dst is as it was.
 //
 // It is for the one case of the hot path, a record's row or two beside a
 // state's: what meets a bound, or needs another row looked at, is left to Join.
-func Absorb(dst, a, b []events.Evidence) (rows []events.Evidence, changed bool) {
+func Absorb(dst, a, b []events.Evidence) (rows []events.Evidence, c Change) {
 	if !smallStep(a, b) {
 		rows = Join(a, b)
 		if slices.Equal(rows, a) {
-			return a, false
+			return a, Change{}
 		}
-		return append(dst, rows...), true
+		return append(dst, rows...), Change{Any: true}
 	}
 	for i := range b {
-		var did bool
-		if a, did = absorbRow(dst, a, &b[i], changed); did {
-			changed, dst = true, a[:0]
+		var did Change
+		if a, did = absorbRow(dst, a, &b[i], c.Any); did.Any {
+			if dst = a[:0]; c.Any {
+				did = Change{Any: true}
+			}
+			c = did
 		}
 	}
-	return a, changed
+	return a, c
 }
 
 // smallStep reports whether the rows of b can be put among those of a one by
@@ -65,22 +77,23 @@ func smallStep(a, b []events.Evidence) bool {
 
 // absorbRow puts r into a. own says that a is the caller's to change; else the
 // change is made in a copy of a in dst.
-func absorbRow(dst, a []events.Evidence, r *events.Evidence, own bool) (rows []events.Evidence, changed bool) {
+func absorbRow(dst, a []events.Evidence, r *events.Evidence, own bool) (rows []events.Evidence, c Change) {
 	i, found := place(a, r)
 	switch {
 	case found && !mergeChanges(&a[i], r):
-		return a, false
+		return a, Change{}
 	case !found && r.Kind == events.EvidenceWebhook && meanings(a, i, r) == maxMeanings:
 		// The fifth meaning of a word: the more row begins.
-		return append(dst, Join(a, []events.Evidence{*r})...), true
+		return append(dst, Join(a, []events.Evidence{*r})...), Change{Any: true}
 	case !own && !sameMemory(dst, a):
 		a = append(dst, a...)
 	}
 	if found {
 		a[i] = mergeRow(a[i], *r)
-		return a, true
+		return a, Change{Any: true, One: true, At: i}
 	}
-	return slices.Insert(a, mutatePlace(i, len(a)), *r), true
+	i = mutatePlace(i, len(a))
+	return slices.Insert(a, i, *r), Change{Any: true, One: true, New: true, At: i}
 }
 
 // sameMemory reports whether dst, of length 0, begins where a does.

@@ -18,9 +18,18 @@ func TestAbsorb_isJoin(t *testing.T) {
 		want := order.Join(a, b)
 		before := slices.Clone(a)
 		dst := make([]events.Evidence, 0, rapid.IntRange(0, 20).Draw(t, "cap"))
-		got, changed := order.Absorb(dst, a, b)
-		if d := cmp.Diff(want, got); d != "" || changed == slices.Equal(want, before) {
-			t.Fatalf("changed %v, join differs:\n%s", changed, d)
+		got, change := order.Absorb(dst, a, b)
+		if d := cmp.Diff(want, got); d != "" || change.Any == slices.Equal(want, before) {
+			t.Fatalf("%+v, join differs:\n%s", change, d)
+		}
+		if change.One {
+			others, had := slices.Delete(slices.Clone(got), change.At, change.At+1), slices.Clone(before)
+			if !change.New {
+				had = slices.Delete(had, change.At, change.At+1)
+			}
+			if !slices.Equal(others, had) {
+				t.Fatalf("%+v, but other rows differ:\n%s", change, cmp.Diff(had, others))
+			}
 		}
 		if !slices.Equal(a, before) {
 			t.Fatal("a was changed though dst was other memory")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
@@ -207,8 +208,8 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 		if n := len(have) + len(obs.rows); cap(room) < n {
 			room = e.mem.rows.room(n)
 		}
-		if rows, changed := order.Absorb(room, have, obs.rows); changed {
-			return "", e.change(b, t, e.mem.rows.keep(rows, len(rows)+1), obs, r)
+		if rows, c := order.Absorb(room, have, obs.rows); c.Any {
+			return "", e.change(b, t, e.mem.rows.keep(rows, len(rows)+1), c, obs, r)
 		}
 	}
 	t.heard = true
@@ -259,14 +260,14 @@ func (t *touched) lastAsked() events.Millis {
 // change takes new evidence, and views it and writes a transition if what is
 // announced moved. Else it is viewed once, at the end of the batch, unless
 // subjects mostly come once in it: then the evidence need not be read again.
-func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *observation, r *stream.Record) error {
+func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, c order.Change, obs *observation, r *stream.Record) error {
 	e.mem.counts.joined.add(joinedAs{obs.source, "changed"})
 	rules := &e.cfg.Rules
 	configured := rules.Knows(&t.key)
 	// Forgetting needs no table, and must not wait for one.
 	if !configured && rows[0].Kind != events.EvidenceForget {
 		t.cause = where(r)
-		t.keep(rows)
+		t.keep(rows, c)
 		return nil
 	}
 	in := &e.mem.reading
@@ -279,7 +280,7 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *obser
 		e.mem.counts.unknown.add(t.key.Provider)
 	}
 	before := t.shown
-	t.take(rows)
+	t.take(rows, c)
 	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
 	moved := shows.Status != before.Status || shows.Terminal != before.Terminal
 	if moved || !configured || 4*len(b.order) > 3*e.mem.records {
@@ -291,11 +292,20 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, obs *obser
 	return e.transition(b, t, &before, "evidence", obs.id, r)
 }
 
-// take makes rows the subject's evidence, and what it was the room for the next,
-// but for that of the state in memory.
-func (t *touched) take(rows []events.Evidence) {
+// take makes rows, which differ by c, the subject's evidence, and what it was the
+// room for the next, but for that of the state in memory.
+func (t *touched) take(rows []events.Evidence, c order.Change) {
 	if t.changed {
 		t.spare = t.state.Evidence
+	}
+	switch {
+	case len(t.known) == 0, !c.Any:
+	case !c.One:
+		t.known = nil
+	case c.New:
+		t.known = slices.Insert(t.known, c.At, "")
+	default:
+		t.known[c.At] = ""
 	}
 	t.state.Evidence, t.encoded, t.changed = rows, nil, true
 }
@@ -319,11 +329,11 @@ const versionUnconfigured = "unconfigured"
 // table every word is unknown, and a settled order would be announced as
 // UNKNOWN because a line is missing in a file. What is shown stays as it was;
 // when the account is configured again the state is viewed.
-func (t *touched) keep(rows []events.Evidence) {
+func (t *touched) keep(rows []events.Evidence, c order.Change) {
 	if !t.changed && !t.had {
 		t.state = events.State{Key: t.key, DecidedBy: order.RuleNoKnownStatus}
 	}
-	t.take(rows)
+	t.take(rows, c)
 	st := &t.state
 	st.RulesVersion = versionUnconfigured
 	for i := range rows {

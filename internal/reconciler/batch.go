@@ -3,6 +3,7 @@ package reconciler
 import (
 	"encoding/hex"
 
+	"rampstream/internal/codec"
 	"rampstream/internal/events"
 	"rampstream/internal/order"
 	"rampstream/internal/stream"
@@ -60,6 +61,7 @@ type touched struct {
 	old       entry             // as in memory, a stub alone with its value; from finish on as it will be
 	state     events.State      // as in memory at first, then as the batch leaves it
 	rows      []events.Evidence // of the state in memory
+	known     codec.Rows        // encodings of the rows of state that are as in memory
 	version   string            // its RulesVersion
 	spare     []events.Evidence
 	shown     order.Announcement // of the last state, whether it is viewed or not

@@ -237,6 +237,9 @@ func (b *block) prepare(_ context.Context, j *judge) {
 		if err == nil && hashRecord(key, en.value) != en.sum {
 			err = errEntry
 		}
+		if err == nil {
+			raw[0] &^= flagWritten // by the process that wrote the checkpoint
+		}
 		return err
 	})
 }

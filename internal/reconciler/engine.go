@@ -335,10 +335,16 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 	old, ok, err := e.entry(p, t.name)
 	if err == nil && ok {
 		t.state.Evidence = e.mem.rows.room(usualRows)
-		if err = e.cfg.Codec.RereadState(ctx, &e.mem.texts, key.Kind, old.value, &t.state); err != nil {
+		var known *codec.Rows
+		if old.written {
+			t.known = e.mem.encoded.room(usualRows)
+			known = &t.known
+		}
+		if err = e.cfg.Codec.RereadState(ctx, &e.mem.texts, key.Kind, old.value, &t.state, known); err != nil {
 			err = ownRecord(err) // a restore that can trust the digest does not decode every state
 		}
 		t.state.Evidence = e.mem.rows.keep(t.state.Evidence, 0)
+		t.known = e.mem.encoded.keep(t.known, len(t.known)+1)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state %s in memory: %w", t.name, err)
@@ -366,7 +372,7 @@ func (e *Engine) encode(b *Batch, t *touched) ([]byte, error) {
 	if t.encoded != nil {
 		return t.encoded, nil
 	}
-	value, err := e.cfg.Codec.AppendState(b.values.room(usualValue), &t.state)
+	value, err := e.cfg.Codec.AppendState(b.values.room(usualValue), &t.state, t.known)
 	if err != nil {
 		return nil, err
 	}
@@ -431,7 +437,7 @@ func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	}
 	sum := hashRecord(t.name, value)
 	o.digest = o.digest.add(sum)
-	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0, open: !t.state.Terminal}
+	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0, written: true, open: !t.state.Terminal}
 	e.emitState(b, t, value, sum)
 	return nil
 }

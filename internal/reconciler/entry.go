@@ -16,6 +16,10 @@ type entry struct {
 	// clean is true when the state is known to have no discrepancy, open or
 	// resolved; false says nothing.
 	clean bool
+	// written is true when this process made the value: its rows of evidence have
+	// the bytes that they would be given again. What was restored may be
+	// another program's.
+	written bool
 	// outdated is true when the state waits to be viewed by the current rules.
 	outdated bool
 	// open is true when the subject has not settled: it is read again soon, and
@@ -34,6 +38,7 @@ const (
 	flagText
 	flagPacked
 	flagDoubt // the restore has to judge it again
+	flagWritten
 
 	sumSize  = 16
 	linkSize = 16
@@ -62,6 +67,9 @@ func appendEntry(b, room []byte, e entry) (out, nextRoom []byte) {
 	}
 	if e.outdated {
 		flags |= flagOutdated
+	}
+	if e.written {
+		flags |= flagWritten
 	}
 	var raw [linkSize]byte
 	switch {
@@ -100,7 +108,7 @@ func parseEntry(dst, room, b []byte) (out, nextRoom []byte, e entry, err error) 
 	if err != nil {
 		return dst, room, entry{}, err
 	}
-	e = entry{sum: s, clean: flags&flagClean != 0, outdated: flags&flagOutdated != 0}
+	e = entry{sum: s, clean: flags&flagClean != 0, outdated: flags&flagOutdated != 0, written: flags&flagWritten != 0}
 	b = b[1+sumSize:]
 	n := 0
 	switch {

@@ -184,7 +184,7 @@ func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name str
 	}
 	e.cfg.Rules.Read(&e.mem.reading, key, t.rows)
 	before := t.shown
-	t.take(t.rows)
+	t.take(t.rows, order.Change{})
 	t.shown = e.mem.reading.Announced()
 	e.view(t, true)
 	t.at = int64(t.state.LastSeenAt)

@@ -10,7 +10,8 @@ import (
 // one batch at a time, and what it wrote does not point here.
 type scratch struct {
 	touched touchedRoom
-	rows    rowRoom
+	rows    roomOf[events.Evidence]
+	encoded roomOf[string] // encodings of rows
 	names   map[string]*touched
 	list    []*touched
 	cause   []coordinate
@@ -38,7 +39,8 @@ func (s *scratch) begin() {
 		*s = scratch{out: s.out}
 	}
 	s.touched.used = 0
-	s.rows.chunk, s.rows.used = 0, 0
+	s.rows.begin()
+	s.encoded.begin()
 	clear(s.names)
 	clear(s.list)
 	s.list = s.list[:0]
@@ -68,38 +70,41 @@ func (m *touchedRoom) next() *touched {
 	return t
 }
 
-// rowRoom hands out room for rows of evidence.
-type rowRoom struct {
-	chunks [][]events.Evidence
+// roomOf hands out room for short lists: of rows of evidence, and of what goes
+// with them.
+type roomOf[T any] struct {
+	chunks [][]T
 	chunk  int // of chunks, in use
-	used   int // rows of it
+	used   int // items of it
 }
 
-const rowChunk = 512
+const roomChunk = 512
 
-// room is memory for at least n rows, in which anything may stand. What of it is
+func (m *roomOf[T]) begin() { m.chunk, m.used = 0, 0 }
+
+// room is memory for at least n items, in which anything may stand. What of it is
 // used must be kept before more is asked for.
-func (m *rowRoom) room(n int) []events.Evidence {
-	if n > rowChunk {
-		return make([]events.Evidence, 0, n)
+func (m *roomOf[T]) room(n int) []T {
+	if n > roomChunk {
+		return make([]T, 0, n)
 	}
-	if len(m.chunks) > m.chunk && rowChunk-m.used < n {
+	if len(m.chunks) > m.chunk && roomChunk-m.used < n {
 		m.chunk, m.used = m.chunk+1, 0
 	}
 	if len(m.chunks) == m.chunk {
-		m.chunks = append(m.chunks, make([]events.Evidence, rowChunk))
+		m.chunks = append(m.chunks, make([]T, roomChunk))
 	}
 	return m.chunks[m.chunk][m.used:m.used]
 }
 
-// keep takes n rows of the room that was given last, for the rows in it.
-func (m *rowRoom) keep(rows []events.Evidence, n int) []events.Evidence {
-	if len(rows) > 0 && m.chunk < len(m.chunks) && m.used < rowChunk && &rows[0] == &m.chunks[m.chunk][m.used] {
-		n = min(max(n, len(rows)), rowChunk-m.used)
-		rows = rows[:len(rows):n]
+// keep takes n items of the room that was given last, for the items in it.
+func (m *roomOf[T]) keep(items []T, n int) []T {
+	if len(items) > 0 && m.chunk < len(m.chunks) && m.used < roomChunk && &items[0] == &m.chunks[m.chunk][m.used] {
+		n = min(max(n, len(items)), roomChunk-m.used)
+		items = items[:len(items):n]
 		m.used += n
 	}
-	return rows
+	return items
 }
 
 // counts is what a batch did, for the observer. It hears of a batch when that is

@@ -1,8 +1,6 @@
 package reconciler
 
 import (
-	"encoding/hex"
-
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
 	"rampstream/internal/order"
@@ -115,7 +113,7 @@ func (b *Batch) cloudEvent(id, typ []byte) []stream.Header {
 // summed is cloudEvent with the hash of the record as its id.
 func (b *Batch) summed(s sum, typ []byte) []stream.Header {
 	raw := s.bytes()
-	return b.cloudEvent(b.values.keep(hex.AppendEncode(b.values.room(2*len(raw)), raw[:])), typ)
+	return b.cloudEvent(b.values.keep(appendHex(b.values.room(2*len(raw)), raw[:])), typ)
 }
 
 // byteRoom is memory for many small values: one allocation for some hundreds of

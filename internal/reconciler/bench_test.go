@@ -61,6 +61,31 @@ func BenchmarkEngineStep(b *testing.B) {
 	}
 }
 
+// BenchmarkEngineLives is all that orders go through, from the first word to the
+// last confirmation, accepted: the table's share is in it.
+func BenchmarkEngineLives(b *testing.B) {
+	const orders, words = 4 * benchBatch, 10
+	w := newWorld(b)
+	w.now = minute(1000)
+	var batches [][]stream.Record
+	for n := range words {
+		for at := 0; at < orders; at += benchBatch {
+			batches = append(batches, w.lives(at, benchBatch, n))
+		}
+	}
+	b.ReportAllocs()
+	var cpu time.Duration
+	for b.Loop() {
+		w.restart()
+		began := cpuTime()
+		for _, rs := range batches {
+			w.take(rs)
+		}
+		cpu += cpuTime() - began
+	}
+	b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N*orders*words), "cpu-ns/record")
+}
+
 // cpuTime is what this process has used so far, the collector included: unlike
 // the time on the wall it says the same on a busy machine.
 func cpuTime() time.Duration {

@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -31,6 +32,25 @@ func TestEntry_roundTrip(t *testing.T) {
 	}
 	if _, _, c, _, err := reconciler.EntryRoundTrip(nil, strings.Repeat("x", 300), true, false); err != nil || len(c) != 255 {
 		t.Errorf("a link of 300 bytes came back with %d, %v", len(c), err)
+	}
+}
+
+func TestHex_isLowerCaseAlone(t *testing.T) {
+	text := []byte(events.Digest("x"))
+	for i := range text {
+		was := text[i]
+		for c := range 256 {
+			text[i] = byte(c)
+			raw, ok := reconciler.Unhex(text)
+			want, err := hex.DecodeString(string(text))
+			if lower := err == nil && (c < 'A' || c > 'F'); ok != lower {
+				t.Fatalf("Unhex(%q) = %v, want %v", text, ok, lower)
+			}
+			if ok && (!bytes.Equal(raw[:], want) || !bytes.Equal(reconciler.Hex(raw[:]), text)) {
+				t.Fatalf("Unhex(%q) = %x, and back %s", text, raw, reconciler.Hex(raw[:]))
+			}
+		}
+		text[i] = was
 	}
 }
 

@@ -47,3 +47,12 @@ func (e *Engine) Marks() map[string]string {
 	}
 	return out
 }
+
+// Hex writes raw as the packing of entries does, and Unhex reads it.
+func Hex(raw []byte) []byte { return appendHex(nil, raw) }
+
+// Unhex is the inverse of Hex for 16 bytes; ok is false for any other text.
+func Unhex(text []byte) (raw [16]byte, ok bool) {
+	ok = unhex(&raw, text)
+	return raw, ok
+}

@@ -2,7 +2,6 @@ package reconciler
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 
 	"github.com/klauspost/compress/s2"
@@ -96,33 +95,8 @@ func appendLong(b, short []byte) ([]byte, error) {
 		case what != isDigest || len(short) < hexDigest/2:
 			return b, errPacked
 		default:
-			b = hex.AppendEncode(b, short[:hexDigest/2])
+			b = appendHex(b, short[:hexDigest/2])
 			short = short[hexDigest/2:]
 		}
 	}
-}
-
-// digit is the value of each lower-case hexadecimal digit, and above 15 for any
-// other byte.
-var digit = func() (t [256]byte) {
-	for i := range t {
-		t[i] = 0xff
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c] = byte(i)
-	}
-	return t
-}()
-
-// unhex reads 32 lower-case digits; hex.Decode would take upper case too, which
-// would come back as another text.
-func unhex(to *[hexDigest / 2]byte, text []byte) bool {
-	text = text[:hexDigest]
-	var bad byte
-	for i := range to {
-		hi, lo := digit[text[2*i]], digit[text[2*i+1]]
-		bad |= hi | lo
-		to[i] = hi<<4 | lo&15
-	}
-	return bad < 16
 }

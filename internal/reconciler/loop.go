@@ -59,9 +59,10 @@ type Loop struct {
 	// apart from steps.
 	saving  sync.Mutex // of checkpoints
 	mu      sync.Mutex
-	log     stream.Log // of the session, for what a restore left open
-	settled time.Time  // when the log was last asked
-	look    time.Time  // when it may be asked about stubs
+	log     stream.Log   // of the session, for what a restore left open
+	settled time.Time    // when the log was last asked
+	stood   map[gap]bool // what was behind then; the loop's own
+	look    time.Time    // when it may be asked about stubs
 	reset   []time.Time
 	due     time.Time // when the next batch may begin without more
 	// What probes and scrapes ask must not wait for a restore or a commit.

@@ -99,6 +99,68 @@ func TestLoop_readyBehindMarkers(t *testing.T) {
 	}
 }
 
+// looked is a marked log that counts the looks at inputs, by partition.
+type looked struct {
+	marked
+	looks map[int32]int
+}
+
+func (l looked) Read(ctx context.Context, topic string, n int32, from, to int64, committed bool, fn func(stream.Record) error) error {
+	if topic == topics.Webhook {
+		l.looks[n]++
+	}
+	return l.Log.Read(ctx, topic, n, from, to, committed, fn)
+}
+
+// While records flow, only the partition that stands still is looked at.
+func TestLoop_whatMovesIsNotLookedAt(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	for i := range 40 {
+		w.append(w.hook(fmt.Sprint("o", i), "wait", minute(1), events.TrustSigned))
+	}
+	log := looked{marked{w.log}, map[int32]int{}}
+	l := newLoop(w)
+	now := time.Unix(1000, 0)
+	l.Now = func() time.Time { now = now.Add(time.Minute); return now } // a look is due at each step
+	l.Assigned([]int32{0, 1, 2, 3})
+	for n := range int32(partitions) {
+		restoreLoop(t, l, n, log)
+	}
+	var rest []stream.Record // of the partition that goes on
+	all := w.poll(rand.New(rand.NewPCG(1, 1)), 99)
+	moving := all[0].Partition
+	first := make([]stream.Record, 0, len(all))
+	for _, r := range all {
+		if r.Partition == moving {
+			rest = append(rest, r)
+		} else {
+			first = append(first, r)
+		}
+	}
+	s := &script{polls: []polled{{first, nil}}}
+	for i := range rest {
+		s.polls = append(s.polls, polled{rest[i : i+1], nil})
+	}
+	for range s.polls {
+		if err := l.Step(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range int32(partitions) {
+		if got := log.looks[n]; n != moving && got != 1 || n == moving && got != 0 {
+			t.Errorf("%d looks at partition %d; the one that moves is %d", got, n, moving)
+		}
+	}
+	if l.Ready() {
+		t.Fatal("ready before the partition that moved was looked at")
+	}
+	s.polls = []polled{{nil, nil}}
+	if err := l.Step(t.Context(), s); err != nil || !l.Ready() {
+		t.Errorf("ready = %v when nothing moves, %v", l.Ready(), err)
+	}
+}
+
 // A restore says how far it is while it runs.
 func TestLoop_restoreTellsItsProgress(t *testing.T) {
 	w := newWorld(t)

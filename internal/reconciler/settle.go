@@ -57,9 +57,10 @@ func (e *Engine) gaps() (out []gap) {
 	return out
 }
 
-// settle asks the log about what is behind. The last offsets of an input may be
-// markers of transactions, or what an aborted one left: they are never polled,
-// and waiting for them would be for ever.
+// settle asks the log about what is behind and stands still. The last offsets of
+// an input may be markers of transactions, or what an aborted one left: they are
+// never polled, and waiting for them would be for ever. What moves on is not
+// looked at: to look is to fetch some megabytes, while the loop waits.
 func (l *Loop) settle(ctx context.Context, idle bool) {
 	l.mu.Lock()
 	log, gaps := l.log, l.Engine.gaps()
@@ -67,6 +68,14 @@ func (l *Loop) settle(ctx context.Context, idle bool) {
 	l.mu.Unlock()
 	if log == nil || len(gaps) == 0 || !idle && !due {
 		return
+	}
+	stood := l.stood
+	l.stood = map[gap]bool{}
+	for _, g := range gaps {
+		l.stood[g] = true
+	}
+	if !idle {
+		gaps = slices.DeleteFunc(gaps, func(g gap) bool { return !stood[g] })
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleWait)
 	defer cancel()

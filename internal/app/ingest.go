@@ -25,7 +25,7 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := serverTLS(p.Config.Ingest.TLS)
+	tlsConfig, err := p.publicTLS(time.Now())
 	if err != nil {
 		return err
 	}

@@ -261,9 +261,13 @@ func (t *touched) lastAsked() events.Millis {
 // announced moved. Else it is viewed once, at the end of the batch, unless
 // subjects mostly come once in it: then the evidence need not be read again.
 func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, c order.Change, obs *observation, r *stream.Record) error {
-	e.mem.counts.joined.add(joinedAs{obs.source, "changed"})
 	rules := &e.cfg.Rules
 	configured := rules.Knows(&t.key)
+	verdict := "changed"
+	if !configured {
+		verdict = "unconfigured"
+	}
+	e.mem.counts.joined.add(joinedAs{obs.source, verdict})
 	// Forgetting needs no table, and must not wait for one.
 	if !configured && rows[0].Kind != events.EvidenceForget {
 		t.cause = where(r)

@@ -55,7 +55,7 @@ type Config struct {
 // Observer hears what an engine did, for metrics, when it is committed. Labels are
 // from closed sets.
 type Observer interface {
-	Joined(source, verdict string, n int) // n records; verdict: "changed", "known", "hint", "hint_ignored", "dead_letter"
+	Joined(source, verdict string, n int) // n records; verdict: "changed", "unconfigured", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
 	Transition(to events.Status, reason string)
 	// Restored: source is "memory", "checkpoint" or "topic".

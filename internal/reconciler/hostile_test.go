@@ -119,6 +119,30 @@ func TestLoop_deadLetterTooLarge(t *testing.T) {
 	}
 }
 
+// Evidence of an account that is missing in the configuration is counted apart:
+// nothing else tells that its orders stand still.
+func TestEngine_unconfiguredAccountIsCounted(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(40)
+	other, err := order.NewRules(order.DefaultSettings(), map[events.Lane]events.Vocabulary{"acme/other": vocab})
+	if err != nil {
+		t.Fatal(err)
+	}
+	obs := counted{}
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: other, Codec: w.codec, VerifyDigest: true, Observer: obs})
+	for n := range int32(partitions) {
+		if _, err := w.eng.Restore(t.Context(), n, w.log, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hook := w.hook("o1", "done", minute(1), events.TrustSigned)
+	w.append(hook, hook)
+	w.step(first(w, 9), true)
+	if diff := cmp.Diff(counted{"unconfigured": 1, "known": 1}, obs); diff != "" {
+		t.Errorf("counted, by what (-want +got):\n%s", diff)
+	}
+}
+
 // An account that is missing in the configuration must not turn its settled
 // orders into unknown ones, nor lose what is said meanwhile.
 func TestEngine_unconfiguredAccountIsNotViewed(t *testing.T) {

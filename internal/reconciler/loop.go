@@ -253,13 +253,16 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 		l.settle(ctx, len(records) == 0)
 	}
 	l.lookAtInputs(ctx)
-	if pollErr != nil && (idled || errors.Is(pollErr, stream.ErrTransient)) && !fatal(pollErr) {
-		if !idled {
-			l.Log.Warn(eventPoll, "error", pollErr)
-		}
+	switch {
+	case pollErr == nil, fatal(pollErr):
+		return pollErr
+	case idled && (errors.Is(pollErr, context.DeadlineExceeded) || errors.Is(pollErr, context.Canceled)):
+		return nil
+	case errors.Is(pollErr, stream.ErrTransient):
+		l.Log.Warn(eventPoll, "error", pollErr)
 		return nil
 	}
-	return pollErr
+	return pollErr // also one that came when the wait ended: it is told once
 }
 
 // lookAtInputs sees, now and then, what retention has left of the inputs where

@@ -61,6 +61,31 @@ func (e tooLarge) Error() string    { return "too large" }
 func (e tooLarge) Unwrap() error    { return stream.ErrTooLarge }
 func (e tooLarge) RecordIndex() int { return e.index }
 
+// late is a session whose error comes just when the wait for records ends.
+type late struct {
+	script
+	err error
+}
+
+func (s *late) Poll(ctx context.Context, _ int) ([]stream.Record, error) {
+	<-ctx.Done()
+	return nil, s.err
+}
+
+// An error is not taken for the end of the wait that it came with: a session says
+// it once.
+func TestLoop_errorAtTheEndOfAWait(t *testing.T) {
+	odd := errors.New("a partition is not in the answer")
+	for _, tc := range []struct{ err, want error }{
+		{nil, nil}, {context.DeadlineExceeded, nil}, {stream.ErrTransient, nil}, {odd, odd}, {stream.ErrLoss, stream.ErrLoss},
+	} {
+		l := &reconciler.Loop{Engine: newWorld(t).eng, Log: quiet, Idle: time.Millisecond}
+		if err := l.Step(t.Context(), &late{err: tc.err}); !errors.Is(err, tc.want) {
+			t.Errorf("Step beside %v = %v, want %v", tc.err, err, tc.want)
+		}
+	}
+}
+
 // A poll that carries an error and records: the records are committed before
 // the error ends the session.
 func TestLoop_recordsBesideAnErrorCount(t *testing.T) {

@@ -200,3 +200,46 @@ func TestTxnGroup_Commit_endNotKnownToTheBroker(t *testing.T) {
 		t.Errorf("Poll of a session in doubt = %v, want its end", err)
 	}
 }
+
+// K3, and the process is gone while its client asks again: the next process with
+// the id finds the batch committed, and reads on behind it.
+func TestTxnGroup_Commit_killedWhileItAsksAgain(t *testing.T) {
+	cfg, _ := start(t, 1, "a", "b", "out")
+	put(t, cfg, "a", 0, "1")
+	l := &lossy{key: int16(kmsg.EndTxn)}
+	var gone atomic.Bool
+	through := cfg
+	through.Dialer = func(ctx context.Context, network, host string) (net.Conn, error) {
+		if gone.Load() {
+			return nil, errors.New("the process is gone")
+		}
+		return l.dial(ctx, network, host)
+	}
+	o := txnOptions("0")
+	o.LeaveOnClose = false
+	g := openTxn(t, through, o, newTable(t))
+	rs := pollN(t, g.Poll, 1)
+	l.left.Store(1000) // no answer ever comes back
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if ok, err := g.Commit(ctx, copies(rs)); ok || err == nil {
+			t.Errorf("Commit without an answer = %v, %v", ok, err)
+		}
+	}()
+	eventually(t, "it asks again", func() bool { return l.lost.Load() > 1 })
+	gone.Store(true)
+	put(t, cfg, "a", 0, "2")
+	next := openTxn(t, cfg, txnOptions("0"), newTable(t))
+	rest := pollN(t, next.Poll, 1)
+	if ok, err := next.Commit(context15(t), copies(rest)); !ok || err != nil {
+		t.Errorf("Commit of the next process = %v, %v", ok, err)
+	}
+	if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("copies = %q, want each once", got)
+	}
+	cancel()
+	g.Close()
+	<-done
+}

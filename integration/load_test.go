@@ -32,6 +32,34 @@ func (w *world) place(ctx context.Context, orders, customers int, over time.Dura
 	return nil
 }
 
+// load places orders until the returned function is called.
+func (w *world) load() (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	done := make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(120 * time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ; n++ {
+			// What was begun is ended: the checker counts on every receipt.
+			if err := w.sim.Place(context.WithoutCancel(ctx), n, n%6 == 5); err != nil {
+				done <- fmt.Errorf("place subject %d: %w", n, err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+				done <- nil
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() {
+		w.t.Helper()
+		cancel()
+		must(w.t, <-done)
+	}
+}
+
 // settledFor is how long every state must agree with the truth: one that is
 // right by chance moves again.
 const settledFor = time.Second

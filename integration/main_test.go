@@ -117,6 +117,11 @@ func always(platform) bool { return true }
 var scenarios = []scenario{
 	{"ring", ring, never},
 	{"crash", crash, never},
+	{"boundaries", boundaries, never},
+	{"boundaries of the outputs", outputBoundaries, never},
+	{"boundaries, old protocol", boundariesOld, never},
+	{"boundaries of the start", openBoundaries, never},
+	{"checkpoints", checkpoints, never},
 	{"at least once", atLeastOnce, never},
 	{"rebalance", rebalance, never},
 	{"pollers", pollers, never},

@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -66,32 +67,39 @@ func codeOf(was pending, frame []byte) int16 {
 	if err != nil {
 		return -1
 	}
+	var codes []int16
 	switch r := resp.(type) {
 	case *kmsg.EndTxnResponse:
-		return r.ErrorCode
+		codes = append(codes, r.ErrorCode)
 	case *kmsg.InitProducerIDResponse:
-		return r.ErrorCode
+		codes = append(codes, r.ErrorCode)
+	case *kmsg.AddOffsetsToTxnResponse:
+		codes = append(codes, r.ErrorCode)
+	case *kmsg.AddPartitionsToTxnResponse:
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				codes = append(codes, p.ErrorCode)
+			}
+		}
 	case *kmsg.ProduceResponse:
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
-				if p.ErrorCode != 0 {
-					return p.ErrorCode
-				}
+				codes = append(codes, p.ErrorCode)
 			}
 		}
-		return 0
 	case *kmsg.TxnOffsetCommitResponse:
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
-				if p.ErrorCode != 0 {
-					return p.ErrorCode
-				}
+				codes = append(codes, p.ErrorCode)
 			}
 		}
-		return 0
 	default:
 		return -1
 	}
+	if i := slices.IndexFunc(codes, func(code int16) bool { return code != 0 }); i >= 0 {
+		return codes[i]
+	}
+	return 0
 }
 
 // OldTransactions is a rule that hides from clients that the cluster has

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -25,6 +26,7 @@ type link struct {
 
 	mu      sync.Mutex
 	pending map[int32]pending
+	halted  bool // nothing more is passed on
 	held    sync.WaitGroup
 }
 
@@ -32,7 +34,8 @@ type link struct {
 type pending struct {
 	key     kmsg.Key
 	version int16
-	rule    *Rule // nil for none
+	rule    *Rule  // nil for none
+	trimmed []byte // what was forwarded in place of the request
 }
 
 // header is what stands in front of every request.
@@ -45,6 +48,9 @@ type header struct {
 }
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
+
+// again is how long a trimmed request that was refused waits to be sent again.
+const again = 20 * time.Millisecond
 
 // close ends the client's side. The broker's ends when nothing is held.
 func (l *link) close() {
@@ -166,6 +172,10 @@ func (l *link) requests() {
 		if !ok {
 			return
 		}
+		if l.isHalted() {
+			l.swallow(l.client)
+			return
+		}
 		rule, wait := l.ruleFor(h), l.latency()
 		if rule != nil {
 			wait += rule.Delay
@@ -176,6 +186,14 @@ func (l *link) requests() {
 		switch {
 		case rule == nil:
 		case rule.Lose:
+			return
+		case rule.Trim != nil:
+			if frame = trim(h, rule.Trim, frame); frame == nil {
+				l.halt(rule)
+				return
+			}
+		case rule.HaltBefore:
+			l.halt(rule)
 			return
 		case rule.Hold:
 			l.hold(rule, h, frame)
@@ -197,6 +215,53 @@ func (l *link) requests() {
 	}
 }
 
+func (l *link) isHalted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.halted
+}
+
+// halt passes nothing more on. It returns when the client is gone.
+func (l *link) halt(rule *Rule) {
+	l.stand(rule)
+	l.swallow(l.client)
+}
+
+// stand passes nothing more on: the client is where the rule wants it.
+func (l *link) stand(rule *Rule) {
+	l.mu.Lock()
+	l.halted = true
+	l.mu.Unlock()
+	rule.reach()
+}
+
+// sendAgain sends a trimmed request again, which is still pending.
+func (l *link) sendAgain(was pending) bool {
+	if !l.sleep(again) {
+		return false
+	}
+	_, err := l.upstream.Write(was.trimmed)
+	return err == nil
+}
+
+// swallow reads to the end.
+func (l *link) swallow(from net.Conn) { _, _ = io.Copy(io.Discard, from) }
+
+// trim is the request as change leaves it, nil if it leaves nothing.
+func trim(h header, change func(kmsg.Request) bool, frame []byte) []byte {
+	req := h.decode()
+	if req == nil || !change(req) {
+		return nil
+	}
+	head := len(frame) - len(h.body) // and the tagged fields of the header, which is flexible when the body is
+	if req.IsFlexible() {
+		head = len(frame) - len(skipTags(h.body))
+	}
+	out := req.AppendTo(bytes.Clone(frame[:head]))
+	binary.BigEndian.PutUint32(out, uint32(len(out)-4))
+	return out
+}
+
 // answeredAll waits until no request waits for its answer.
 func (l *link) answeredAll() bool {
 	for {
@@ -215,7 +280,10 @@ func (l *link) answeredAll() bool {
 // forward sends a request on. One without an answer (acks=0) is not waited for.
 func (l *link) forward(h header, rule *Rule, frame []byte) bool {
 	l.mu.Lock()
-	l.pending[h.correlation] = pending{h.key, h.version, rule}
+	l.pending[h.correlation] = pending{h.key, h.version, rule, nil}
+	if rule != nil && rule.Trim != nil {
+		l.pending[h.correlation] = pending{h.key, h.version, rule, frame}
+	}
 	l.mu.Unlock()
 	_, err := l.upstream.Write(frame)
 	return err == nil
@@ -273,17 +341,28 @@ func (l *link) answers() {
 		if !known {
 			return
 		}
-		done := func() {
-			l.mu.Lock()
-			delete(l.pending, correlation)
-			l.mu.Unlock()
-		}
+		done := func() { l.settle(correlation) }
 		if was.rule != nil && was.rule.Hold {
 			was.rule.answered(codeOf(was, frame))
 			done()
 			continue
 		}
+		if was.trimmed != nil && codeOf(was, frame) > 0 {
+			if !l.sendAgain(was) {
+				return
+			}
+			continue
+		}
 		done()
+		if was.rule != nil && was.rule.HaltAfter && was.rule.halts(was, frame) {
+			was.rule.answered(codeOf(was, frame))
+			l.stand(was.rule)
+			l.swallow(l.upstream)
+			return
+		}
+		if l.isHalted() {
+			continue
+		}
 		if was.rule != nil && was.rule.Drop {
 			l.close()
 			continue
@@ -302,7 +381,26 @@ func (l *link) answers() {
 		if _, err := l.client.Write(frame); err != nil {
 			l.close()
 		}
+		if was.rule != nil && !was.rule.HaltAfter && codeOf(was, frame) <= 0 {
+			was.rule.reach()
+		}
 	}
+}
+
+// settle forgets a request that was answered.
+func (l *link) settle(correlation int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.pending, correlation)
+}
+
+// halts reports whether an answer is the one to keep.
+func (r *Rule) halts(was pending, frame []byte) bool {
+	if r.When == nil {
+		return codeOf(was, frame) <= 0
+	}
+	resp, err := decodeAnswer(was, frame)
+	return err == nil && r.When(resp)
 }
 
 // sleep waits, unless the connection ends first.

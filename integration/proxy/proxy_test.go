@@ -18,10 +18,13 @@ import (
 	"rampstream/integration/proxy"
 )
 
-// behind starts three fake brokers and a proxy before them.
-func behind(t *testing.T) *proxy.Proxy {
+// behind starts three fake brokers and a proxy before them, behindOne one.
+func behind(t *testing.T) *proxy.Proxy    { t.Helper(); return behindSome(t, 3) }
+func behindOne(t *testing.T) *proxy.Proxy { t.Helper(); return behindSome(t, 1) }
+
+func behindSome(t *testing.T, brokers int) *proxy.Proxy {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(6, "t"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(brokers), kfake.SeedTopics(6, "t"))
 	if err != nil {
 		t.Fatal(err)
 	}

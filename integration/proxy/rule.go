@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -38,10 +39,27 @@ type Rule struct {
 	Edit func(kmsg.Response)
 	// Mute forwards the request and never answers; the connection stays open.
 	Mute bool
+	// HaltBefore keeps the request and all that follows on its connection, which
+	// stays open: the client stands right before the broker would hear of it.
+	HaltBefore bool
+	// HaltAfter forwards the request and keeps the answer, and all that follows on
+	// the connection, both ways: the client stands right before it would hear of
+	// what the broker did. An answer with an error is passed on, as if there were no
+	// rule: the client asks again.
+	HaltAfter bool
+
+	// Trim, with HaltAfter, changes what is forwarded, again after an error. If it
+	// reports that nothing is left, nothing is forwarded: the client stands as by
+	// HaltBefore.
+	Trim func(kmsg.Request) (some bool)
+	// When, with HaltAfter, looks into the answer; one for which it is false is
+	// passed on as if there were no rule.
+	When func(kmsg.Response) bool
 
 	mu       sync.Mutex
 	hits     int
 	over     bool
+	reached  chan struct{}
 	codes    []int16
 	released chan struct{}
 	waiting  int
@@ -82,6 +100,51 @@ func (r *Rule) Hits() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.hits
+}
+
+// Reached is closed when a client stands where HaltBefore or HaltAfter has it; of
+// a rule that does nothing, when an answer without an error was passed on.
+func (r *Rule) Reached() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.place()
+}
+
+// place makes the channel of Reached; r.mu is held.
+func (r *Rule) place() chan struct{} {
+	if r.reached == nil {
+		r.reached = make(chan struct{})
+	}
+	return r.reached
+}
+
+// reach closes the channel of Reached, once.
+func (r *Rule) reach() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.place():
+	default:
+		close(r.reached)
+	}
+}
+
+// IsReached reports whether Reached is closed.
+func (r *Rule) IsReached() bool {
+	select {
+	case <-r.Reached():
+		return true
+	default:
+		return false
+	}
+}
+
+// Codes are the error codes of the answers that HaltAfter kept, as Release gives
+// them.
+func (r *Rule) Codes() []int16 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.codes)
 }
 
 // Held counts the requests that wait for Release.

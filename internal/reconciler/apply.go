@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func (e *Engine) SetAsideUnknown(err error) bool {
 	if !errors.As(err, &u) {
 		return false
 	}
-	e.poison[u.at] = ClassUnknownSchema
+	e.poison[u.at] = verdict{class: ClassUnknownSchema}
 	return true
 }
 
@@ -110,7 +111,8 @@ func (e *Engine) SetAsideUnknown(err error) bool {
 func (e *Engine) tryRead(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			class, err = ClassPanic, errors.New("reading panicked")
+			class, err = ClassPanic, panicked("reading")
+			e.fault("%s-%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 	}()
 	return e.read(ctx, obs, r)
@@ -119,8 +121,8 @@ func (e *Engine) tryRead(ctx context.Context, obs *observation, r *stream.Record
 // read decodes a record and checks that it stands where it should.
 func (e *Engine) read(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
 	if len(e.poison) > 0 {
-		if class, ok := e.poison[where(r)]; ok {
-			return class, errors.New("an output of this record was refused")
+		if v, ok := e.poison[where(r)]; ok {
+			return v.class, errors.New(cmp.Or(v.message, "an output of this record was refused"))
 		}
 	}
 	err = e.decode(ctx, obs, r)
@@ -179,12 +181,12 @@ func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record)
 }
 
 // tryJoin joins an observation; a panic in the join sets the record aside
-// instead of taking the partition down for ever. What the overlay holds of the
-// subject is only replaced at the end, so a panic leaves it whole.
+// instead of taking the partition down for ever. By then the overlay may have
+// some of it, so that the batch is begun again without the record.
 func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			class, err = ClassPanic, errors.New("the join panicked")
+			class, err = "", &spoilt{cause: where(r), class: ClassPanic, err: panicked("the join")}
 		}
 	}()
 	t, err := e.touch(ctx, b, p, obs.key, r.Key)
@@ -376,7 +378,7 @@ func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, re
 	}
 	value, err := e.encode(b, t)
 	if err != nil {
-		return &unwritable{t.cause, fmt.Errorf("encode state %s: %w", t.name, err)}
+		return t.spoilt(ClassUnwritable, fmt.Errorf("encode state %s: %w", t.name, err))
 	}
 	var after string
 	after, e.mem.hash = events.DigestBytes(e.mem.hash, digestState, codec.Body(value))
@@ -395,7 +397,7 @@ func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, re
 	}
 	record, err := e.cfg.Codec.AppendTransition(b.values.room(usualValue), &tr)
 	if err != nil {
-		return &unwritable{t.cause, fmt.Errorf("encode transition of %s: %w", t.name, err)}
+		return t.spoilt(ClassUnwritable, fmt.Errorf("encode transition of %s: %w", t.name, err))
 	}
 	record = b.values.keep(record)
 	b.emit(stream.Record{
@@ -413,7 +415,7 @@ var digestState = []byte("state")
 // kept without its value and headers: where it stands says all that is left.
 func (e *Engine) deadLetter(b *Batch, rec *stream.Record, class string, err error) {
 	r, at := *rec, where(rec)
-	if e.poison[at] == ClassTooLarge {
+	if e.poison[at].class == ClassTooLarge {
 		r.Value, r.Headers = nil, nil
 	}
 	// The message names the rule that was broken, never what the record says.

@@ -56,6 +56,7 @@ type touched struct {
 	removed   bool              // a stub that is over
 	marks     marks             // of a forgotten subject, as written
 	outdated  bool              // the state in memory was
+	ruled     bool              // changed rules view it, no record
 	old       entry             // as in memory, a stub alone with its value; from finish on as it will be
 	state     events.State      // as in memory at first, then as the batch leaves it
 	rows      []events.Evidence // of the state in memory

@@ -65,6 +65,7 @@ type Observer interface {
 	CheckpointIgnored(reason string)
 	// CheckpointWritten: bytes is the size of the file, 0 for a failure.
 	CheckpointWritten(bytes int64)
+	NotViewed() // a state that the current rules cannot view stays as it is
 }
 
 // Engine holds the states of the owned partitions and turns batches of input
@@ -73,8 +74,12 @@ type Engine struct {
 	cfg   Config
 	parts map[int32]*partition
 	batch *Batch
-	// poison are records whose outputs Kafka refuses; they become dead letters.
-	poison   map[coordinate]string
+	// poison are records that cannot be joined, or whose outputs Kafka refuses; they
+	// become dead letters.
+	poison map[coordinate]verdict
+	// stuck are states that the current rules cannot view; they stay as they are.
+	stuck    map[string]bool
+	faults   []error
 	key, buf []byte // a key and an entry on their way to or from a table
 	mem      scratch
 	pack     []byte // of an entry, half packed
@@ -85,6 +90,10 @@ type coordinate struct {
 	partition int32
 	offset    int64
 }
+
+// verdict is why a record is set aside: the class of its dead letter, and what
+// that says, "" for the usual.
+type verdict struct{ class, message string }
 
 // partition is the memory of one partition number.
 type partition struct {
@@ -141,7 +150,7 @@ func NewEngine(cfg Config) *Engine {
 	if cfg.OpenTable == nil {
 		cfg.OpenTable = func(int32) (table.Table, error) { return slab.New(), nil }
 	}
-	return &Engine{cfg: cfg, parts: map[int32]*partition{}, poison: map[coordinate]string{}}
+	return &Engine{cfg: cfg, parts: map[int32]*partition{}, poison: map[coordinate]verdict{}, stuck: map[string]bool{}}
 }
 
 // Step joins records into an overlay and returns what is to be written. The
@@ -155,25 +164,14 @@ func (e *Engine) Step(ctx context.Context, records []stream.Record, rest bool) (
 	}
 	for {
 		b, err := e.step(ctx, records, rest)
-		var bad *unwritable
-		// A record whose outputs break the contract is set aside; the others of
-		// the batch are joined again without it.
-		if errors.As(err, &bad) && bad.cause.topic != "" && e.poison[bad.cause] == "" {
-			e.poison[bad.cause] = ClassUnwritable
+		var bad *spoilt
+		// The others of the batch are joined again without it.
+		if errors.As(err, &bad) && e.leaveOut(bad) {
 			continue
 		}
 		return b, err
 	}
 }
-
-// unwritable is an output that the contract forbids, and the record behind it.
-type unwritable struct {
-	cause coordinate
-	err   error
-}
-
-func (u *unwritable) Error() string { return u.err.Error() }
-func (u *unwritable) Unwrap() error { return u.err }
 
 func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
 	e.mem.begin()
@@ -266,6 +264,7 @@ func (e *Engine) Rollback() { e.batch = nil }
 func (e *Engine) Reset() error {
 	e.batch = nil
 	e.mem = scratch{}
+	clear(e.stuck)
 	var errs []error
 	for n := range e.parts {
 		errs = append(errs, e.forget(n))
@@ -283,10 +282,10 @@ func (e *Engine) Poison(i int, class string) bool {
 		return false
 	}
 	at := e.batch.cause[i]
-	if e.poison[at] == class {
+	if e.poison[at].class == class {
 		return false // set aside already, and still refused
 	}
-	e.poison[at] = class
+	e.poison[at] = verdict{class: class}
 	return true
 }
 
@@ -406,20 +405,6 @@ func (e *Engine) finish(b *Batch) error {
 	return nil
 }
 
-// guarded turns a failure or a panic of a subject's outputs into one of the
-// record behind them.
-func guarded(t *touched, write func(*touched) error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &unwritable{t.cause, errors.New("writing panicked")}
-		}
-	}()
-	if err := write(t); err != nil {
-		return &unwritable{t.cause, err}
-	}
-	return nil
-}
-
 func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	if !t.changed {
 		e.stubOutput(b, t)
@@ -500,3 +485,4 @@ func (silent) Restored(int32, int64, string)    {}
 func (silent) UnknownStatus(events.Provider)    {}
 func (silent) CheckpointIgnored(string)         {}
 func (silent) CheckpointWritten(int64)          {}
+func (silent) NotViewed()                       {}

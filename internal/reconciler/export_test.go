@@ -1,8 +1,12 @@
 package reconciler
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
+
+	"rampstream/internal/stream"
 )
 
 // EntryRoundTrip writes and reads an entry of a table.
@@ -35,6 +39,47 @@ func (e *Engine) Dump() map[string]string {
 		}
 	}
 	return out
+}
+
+// JoinTorn joins a record with a codec that is taken away once it was read: the
+// evidence is in the overlay by then, and writing the transition panics. It
+// returns what that is laid to.
+func (e *Engine) JoinTorn(ctx context.Context, r *stream.Record) (class string, at stream.Coordinate, err error) {
+	b := e.emptyBatch()
+	p, obs := e.parts[r.Partition], &e.mem.obs
+	e.mem.records = 1
+	if _, err := e.tryRead(ctx, obs, r); err != nil {
+		return "", stream.Coordinate{}, err
+	}
+	e.cfg.Codec = nil
+	_, err = e.tryJoin(ctx, b, p, obs, r)
+	return laidTo(err)
+}
+
+// FinishTorn joins records and finishes their batch without the overlays of the
+// partitions, so that writing a state panics. It returns what that is laid to.
+func (e *Engine) FinishTorn(ctx context.Context, records []stream.Record) (class string, at stream.Coordinate, err error) {
+	b := e.emptyBatch()
+	for i := range records {
+		if err := e.apply(ctx, b, &records[i]); err != nil {
+			return "", stream.Coordinate{}, err
+		}
+	}
+	clear(b.parts)
+	return laidTo(e.finish(b))
+}
+
+func (e *Engine) emptyBatch() *Batch {
+	e.mem.begin()
+	return &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}}
+}
+
+func laidTo(err error) (class string, at stream.Coordinate, _ error) {
+	var s *spoilt
+	if errors.As(err, &s) {
+		class, at = s.class, stream.Coordinate{Topic: s.cause.topic, Partition: s.cause.partition, Offset: s.cause.offset}
+	}
+	return class, at, err
 }
 
 // Marks gives the marks of forgotten subjects.

@@ -193,6 +193,7 @@ func (c counted) UnknownStatus(provider events.Provider) { c[string(provider)]++
 func (counted) Restored(int32, int64, string)            {}
 func (counted) CheckpointIgnored(string)                 {}
 func (counted) CheckpointWritten(int64)                  {}
+func (c counted) NotViewed()                             { c["not_viewed"]++ }
 
 // R16: a record that panics the join is set aside; the others of its batch are
 // joined, and nothing of the panic's value is written.

@@ -90,6 +90,7 @@ const (
 	eventWait      = "schema unavailable"
 	eventKept      = "memory not given back"
 	eventLook      = "inputs not looked at"
+	eventFault     = "fault of this program met"
 )
 
 // A session that dies more often than this ends the process: a supervisor's
@@ -249,6 +250,7 @@ func (l *Loop) Step(ctx context.Context, s Session) error {
 	if err := l.commit(ctx, s, records); err != nil {
 		return err
 	}
+	l.tellFaults()
 	if !l.Ready() {
 		l.settle(ctx, len(records) == 0)
 	}
@@ -373,6 +375,15 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		l.progress().caught(l.Engine.CaughtUp())
 	}
 	return nil
+}
+
+// tellFaults logs what the batch had to go on without.
+func (l *Loop) tellFaults() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, fault := range l.Engine.Faults() {
+		l.Log.Error(eventFault, "error", fault)
+	}
 }
 
 // gaveBack logs that memory could not be given back: the process is larger than

@@ -12,6 +12,7 @@ import (
 // Metrics is an Observer that counts for Prometheus.
 type Metrics struct {
 	joined, dead, transitions, restored, unknown, ignored, written *prometheus.CounterVec
+	notViewed                                                      prometheus.Counter
 	reg                                                            prometheus.Registerer
 }
 
@@ -30,7 +31,10 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		written:     counter("checkpoints_total", "Checkpoints of a partition by result: written, failed.", "result"),
 		reg:         reg,
 	}
-	for _, c := range []prometheus.Collector{m.joined, m.dead, m.transitions, m.restored, m.unknown, m.ignored, m.written} {
+	m.notViewed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "ramp_reconciler_states_not_viewed_total", Help: "States that stay as other rules viewed them, because the current ones fail on them: a fault of this version.",
+	})
+	for _, c := range []prometheus.Collector{m.notViewed, m.joined, m.dead, m.transitions, m.restored, m.unknown, m.ignored, m.written} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -95,3 +99,6 @@ func (m *Metrics) CheckpointWritten(bytes int64) {
 	}
 	m.written.WithLabelValues(result).Inc()
 }
+
+// NotViewed implements Observer.
+func (m *Metrics) NotViewed() { m.notViewed.Inc() }

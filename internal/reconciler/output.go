@@ -173,15 +173,27 @@ func (e *Engine) viewSome(ctx context.Context, b *Batch, p *partition, max int) 
 	return viewed, nil
 }
 
-func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name string) error {
+// viewAgain views a state by the current rules. One for which they panic stays as
+// it is: no record is behind it that could be set aside, and the others of its
+// partition must not wait for it.
+func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name string) (err error) {
+	if e.stuck[name] {
+		return nil
+	}
 	key, err := events.ParseKey(name)
 	if err != nil {
 		return fmt.Errorf("key in memory: %w", err)
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = &spoilt{name: name, err: panicked("viewing")}
+		}
+	}()
 	t, err := e.touch(ctx, b, p, key, []byte(name))
 	if err != nil || t.changed || t.version == e.cfg.Rules.VersionFor(&key) {
 		return err // already viewed by the current rules
 	}
+	t.ruled = true
 	e.cfg.Rules.Read(&e.mem.reading, key, t.rows)
 	before := t.shown
 	t.take(t.rows, order.Change{})

@@ -30,6 +30,7 @@ func ring(t *testing.T, p platform) {
 			t.Errorf("deliveries were answered %v; want 200, 401 or 503", st.Answers)
 		}
 	}
+	w.accounted(ingest)
 	run := w.finish([]*process{ingest}, []*process{poller}, reconciler)
 	w.ownership(0)
 	t.Logf("decided by %v; faults %v", by, st.Injected)

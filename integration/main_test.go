@@ -122,6 +122,7 @@ var scenarios = []scenario{
 	{"boundaries, old protocol", boundariesOld, never},
 	{"boundaries of the start", openBoundaries, never},
 	{"checkpoints", checkpoints, never},
+	{"rest", rest, never},
 	{"at least once", atLeastOnce, never},
 	{"rebalance", rebalance, never},
 	{"pollers", pollers, never},

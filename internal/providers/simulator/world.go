@@ -87,6 +87,7 @@ type account struct {
 	inflight int
 	window   budget
 	url      string
+	srv      *http.Server // nil before Start
 
 	refusals  int    // of the next calls
 	refuseFor string // the Retry-After of those
@@ -188,6 +189,7 @@ func (w *World) listen(a *account) error {
 		Handler: a, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: log.New(io.Discard, "", 0), // callers that hang up are the point of many tests
 	}
+	a.srv = srv
 	w.wg.Go(func() { _ = srv.Serve(ln) }) // returns ErrServerClosed, always
 	ended := w.started
 	w.wg.Go(func() {
@@ -207,6 +209,20 @@ func (w *World) Close() {
 	w.mu.Unlock()
 	w.wg.Wait()
 	w.client.CloseIdleConnections()
+}
+
+// HangUp closes the connections to and from the providers on which nothing is
+// under way.
+func (w *World) HangUp() {
+	w.client.CloseIdleConnections()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.accounts {
+		if a.srv != nil {
+			a.srv.SetKeepAlivesEnabled(false)
+			a.srv.SetKeepAlivesEnabled(true)
+		}
+	}
 }
 
 // URL is the base URL of an account's API, "" before Start or for an account

@@ -50,6 +50,9 @@ type session struct {
 
 	mu   sync.Mutex
 	held map[int32]bool // partitions for which Restore was called
+	// epochs are the leader epochs of committed offsets, as the group had them at
+	// the restore: the client is told to begin without one.
+	epochs map[string]map[int32]kgo.EpochOffset
 
 	errMu sync.Mutex
 	fatal error
@@ -139,12 +142,15 @@ func (s *session) restore(ctx context.Context, offsets map[string]map[int32]kgo.
 		return nil, err
 	}
 	out := make(map[string]map[int32]kgo.Offset, len(offsets))
+	s.epochs = make(map[string]map[int32]kgo.EpochOffset, len(offsets))
 	for _, t := range s.Topics {
 		out[t] = make(map[int32]kgo.Offset, len(partitions))
+		s.epochs[t] = make(map[int32]kgo.EpochOffset, len(partitions))
 		for i, p := range partitions {
 			// No epoch: the position is ours, and the broker must not compare it
 			// with one that it never gave us.
 			out[t][p] = kgo.NewOffset().At(nexts[i][t]).WithEpoch(-1)
+			s.epochs[t][p] = offsets[t][p].EpochOffset()
 		}
 	}
 	return out, nil

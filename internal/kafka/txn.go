@@ -250,6 +250,9 @@ func (g *TxnGroup) fence(req *kmsg.TxnOffsetCommitRequest) error {
 		rt.Topic = topic
 		for partition, o := range offsets {
 			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			if was := g.epochs[topic][partition]; o.Epoch < 0 && was.Offset == o.Offset {
+				o.Epoch = was.Epoch // what was read there last is not forgotten
+			}
 			rp.Partition, rp.Offset, rp.LeaderEpoch = partition, o.Offset, o.Epoch
 			rt.Partitions = append(rt.Partitions, rp)
 		}

@@ -202,7 +202,9 @@ func (r *restorer) readStates(ctx context.Context, ends map[string]stream.Range,
 			return p, nil
 		}
 		if cerr := p.states.Close(); attempt == 1 || cerr != nil {
-			return nil, errors.Join(err, cerr)
+			t := r.cfg.Topics
+			return nil, errors.Join(fmt.Errorf("%s-%d up to offset %d and %s-%d up to offset %d: %w",
+				t.OrderState, r.n, ends[t.OrderState].End, t.CustomerState, r.n, ends[t.CustomerState].End, err), cerr)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"rampstream/internal/events"
@@ -71,6 +72,8 @@ func TestEngine_restoreFindsDamage(t *testing.T) {
 			tc.damage(w)
 			if err := w.tryRestart(); !errors.Is(err, tc.want) {
 				t.Errorf("restore after damage = %v, want %v", err, tc.want)
+			} else if err != nil && (!strings.Contains(err.Error(), "ramp.") || !strings.Contains(err.Error(), "offset")) {
+				t.Errorf("restore after damage = %v, want the name of a topic, and offsets", err)
 			}
 		})
 	}

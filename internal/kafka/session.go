@@ -233,10 +233,9 @@ func (s *session) restoreOne(ctx context.Context, p int32, offsets map[string]ma
 		}
 		// The group remembers the epoch of what was read last, and all before is
 		// of no later one.
-		if c := offsets[t][p].EpochOffset(); o <= c.Offset {
-			if err := s.log.cut(ctx, t, p, o, c.Epoch); err != nil {
-				return nil, err
-			}
+		c := offsets[t][p].EpochOffset()
+		if err := s.log.cut(ctx, t, p, min(o, c.Offset), c.Epoch); err != nil {
+			return nil, err
 		}
 	}
 	if len(next) != len(s.Topics) {

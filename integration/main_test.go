@@ -162,6 +162,7 @@ var scenarios = []scenario{
 	{"kafka away", kafkaAway, platform.real},
 	{"power loss", powerLoss, platform.real},
 	{"unclean election", uncleanElection, platform.real},
+	{"disk full", diskFull, platform.real},
 }
 
 func TestEmbedded(t *testing.T) {

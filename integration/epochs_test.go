@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,15 +33,7 @@ func epochs(t *testing.T, p platform) {
 	}
 	const want = 400
 	brokers := p.brokers
-	cfg := kafka.Config{Brokers: brokers}
-	in, out := fmt.Sprintf("epochs-%08x.in", rand.Uint32()), fmt.Sprintf("epochs-%08x.out", rand.Uint32())
-	var specs []kafka.TopicSpec
-	for _, name := range []string{in, out} {
-		specs = append(specs, kafka.TopicSpec{Name: name, Partitions: 1, Replication: p.replicas})
-	}
-	changes, err := kafka.PlanTopics(t.Context(), cfg, specs)
-	must(t, err)
-	must(t, kafka.ApplyTopics(t.Context(), cfg, changes))
+	cfg, in, out := epochTopics(t, p)
 	fillNumbers(t, cfg, in, want)
 	useUp(t, brokers, in, math.MaxInt16-want/2)
 
@@ -67,6 +60,85 @@ func epochs(t *testing.T, p platform) {
 	t.Logf("%d transactions in %v, %d producer ids, highest epoch %d", want, took.Round(time.Second), ids, highest)
 	if ids < 2 || highest < math.MaxInt16-2 {
 		t.Errorf("%d producer ids, highest epoch %d: the epochs did not run out", ids, highest)
+	}
+}
+
+// epochTopics are two topics of one partition each.
+func epochTopics(t *testing.T, p platform) (cfg kafka.Config, in, out string) {
+	t.Helper()
+	cfg = kafka.Config{Brokers: p.brokers}
+	in, out = fmt.Sprintf("epochs-%08x.in", rand.Uint32()), fmt.Sprintf("epochs-%08x.out", rand.Uint32())
+	var specs []kafka.TopicSpec
+	for _, name := range []string{in, out} {
+		specs = append(specs, kafka.TopicSpec{Name: name, Partitions: 1, Replication: p.replicas})
+	}
+	changes, err := kafka.PlanTopics(t.Context(), cfg, specs)
+	must(t, err)
+	must(t, kafka.ApplyTopics(t.Context(), cfg, changes))
+	return cfg, in, out
+}
+
+// epochsKilled: near the end of the epochs a producer dies with an open
+// transaction, again and again until they have run out, and a session of the same
+// id takes over each time. What the dead ones wrote is seen by nobody, and each
+// session writes its record. Four ids begin at neighbouring epochs, so that the
+// end comes at every step of it.
+func epochsKilled(t *testing.T, p platform) {
+	if os.Getenv("EPOCHS") == "" {
+		t.Skip("four times what the epochs cost: EPOCHS=yes")
+	}
+	const rounds = 6
+	var all sync.WaitGroup
+	for near := range int16(4) {
+		all.Go(func() {
+			cfg, in, out := epochTopics(t, p)
+			fillNumbers(t, cfg, in, rounds)
+			useUp(t, p.brokers, in, math.MaxInt16-6-near)
+			for n := range rounds {
+				abandon(t, p.brokers, in, out)
+				takeOver(t, cfg, in, out, n)
+			}
+			ids, highest := readNumbers(t, p.brokers, out, rounds)
+			t.Logf("from %d: %d producer ids, highest epoch %d", math.MaxInt16-6-near, ids, highest)
+			if ids < 2 {
+				t.Errorf("%d producer ids: the epochs did not run out", ids)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// abandon leaves a record in a transaction that nobody ends.
+func abandon(t *testing.T, brokers []string, id, topic string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.TransactionalID(id), kgo.TransactionTimeout(5*time.Minute))
+	must(t, err)
+	defer cl.Close()
+	must(t, cl.BeginTransaction())
+	must(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("abandoned")}).FirstErr())
+}
+
+// takeOver opens a session of the id and commits one record.
+func takeOver(t *testing.T, cfg kafka.Config, in, out string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := kafka.OpenTxnGroup(ctx, cfg, kafka.TxnOptions{Group: in, TransactionalID: in, Inputs: []string{in}, Outputs: []string{out}}, fromCommitted{})
+	must(t, err)
+	defer s.Close()
+	for committed := false; !committed; {
+		rs, err := s.Poll(ctx, 1)
+		must(t, err)
+		if ctx.Err() != nil {
+			t.Fatalf("round %d: no record was committed within a minute", n)
+		}
+		if len(rs) == 0 {
+			continue
+		}
+		committed, err = s.Commit(ctx, []stream.Record{{Topic: out, Value: rs[0].Value}})
+		if err != nil {
+			t.Fatalf("round %d: %v", n, err)
+		}
 	}
 }
 

@@ -146,6 +146,7 @@ var scenarios = []scenario{
 	{"foreign members", foreignMembers, never},
 	{"compaction", compaction, never},
 	{"epochs", epochs, never},
+	{"epochs, killed", epochsKilled, never},
 	{"hanging transaction", hangingTransaction, never},
 	{"made anew", madeAnew, never},
 	{"retention passed", retentionPassed, never},

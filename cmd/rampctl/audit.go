@@ -35,7 +35,8 @@ like any other: its state differs until "rampctl redrive" has brought it back.
 Where retention has removed inputs, a state may know more than what is left:
 then what is left must add nothing to it. Such states are counted apart.
 Partitions that the reconciler is writing are read again; what still moves is
-counted apart too.`,
+counted apart too. Where no reconciler has been nothing is compared, and a line
+on standard error says so.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.open(cmd.Context())
@@ -88,6 +89,7 @@ type auditSummary struct {
 	Truncated  int64  `json:"consistent_inputs_truncated"`
 	OtherRules int64  `json:"viewed_by_other_rules"`
 	Moving     int64  `json:"moving"`
+	NoPosition int    `json:"partitions_without_position"`
 	DeadLetter int64  `json:"set_aside"`
 	Readable   int64  `json:"set_aside_readable_now"`
 	Different  int64  `json:"different"`
@@ -127,16 +129,20 @@ func (c *cli) runAudit(ctx context.Context, r reading, rules order.Rules) error 
 	return nil
 }
 
+// report prints the sums; what a person should do about them is talk.
 func (a *auditor) report() error {
-	if a.c.json() {
-		return a.c.line(a.sum)
-	}
 	s := a.sum
-	_, err := fmt.Fprintf(a.c.out, "%s: %d states of %d records in %d partitions; %d equal, %d equal in another schema, %d consistent with truncated inputs, %d viewed by other rules, %d moving, %d different; %d records set aside\n",
-		s.Result, s.States, s.Records, s.Partitions, s.Equal, s.Reencoded, s.Truncated, s.OtherRules, s.Moving, s.Different, s.DeadLetter)
+	if s.NoPosition > 0 {
+		fmt.Fprintf(a.c.errw, "%d partitions have input records and no position: no reconciler has committed there, so nothing of them was compared\n", s.NoPosition)
+	}
 	if s.Readable > 0 {
 		fmt.Fprintf(a.c.errw, "%d records that were set aside can be read by now: see rampctl redrive\n", s.Readable)
 	}
+	if a.c.json() {
+		return a.c.line(s)
+	}
+	_, err := fmt.Fprintf(a.c.out, "%s: %d states of %d records in %d partitions; %d equal, %d equal in another schema, %d consistent with truncated inputs, %d viewed by other rules, %d moving, %d different; %d records set aside\n",
+		s.Result, s.States, s.Records, s.Partitions, s.Equal, s.Reencoded, s.Truncated, s.OtherRules, s.Moving, s.Different, s.DeadLetter)
 	return err
 }
 
@@ -173,6 +179,7 @@ type snapshot struct {
 	next      map[string]int64
 	subjects  map[string]*subject
 	truncated bool // inputs below the position are gone
+	unvisited bool // there are inputs and no position
 	moved     map[string]int64
 	// redriven are the dead letters that a record of the inputs was made of.
 	redriven map[string]bool
@@ -205,6 +212,9 @@ func (a *auditor) partition(ctx context.Context, n int32) error {
 		if err := a.markMoving(ctx, n, s); err != nil {
 			return err
 		}
+	}
+	if s.unvisited {
+		a.sum.NoPosition++
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
 		if err := a.compare(ctx, name, s.subjects[name], s.truncated); err != nil {
@@ -245,6 +255,7 @@ func (a *auditor) read(ctx context.Context, n int32) (*snapshot, error) {
 	}
 	for _, topic := range t.Inputs() {
 		s.truncated = s.truncated || ends[topic].Start > 0
+		s.unvisited = s.unvisited || len(s.next) == 0 && ends[topic].End > ends[topic].Start
 	}
 	for _, topic := range t.Inputs() {
 		if err := a.each(ctx, topic, n, s.next[topic], func(rec stream.Record) error { return a.input(ctx, s, rec) }); err != nil {

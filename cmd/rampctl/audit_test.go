@@ -233,6 +233,24 @@ func TestAudit_equal(t *testing.T) {
 	}
 }
 
+// Where no reconciler has been there is nothing to compare, and "equal" alone would
+// say otherwise.
+func TestAudit_saysWhereNoReconcilerWas(t *testing.T) {
+	w := newAuditWorld(t, 0)
+	w.write(60)
+	var stdout, stderr bytes.Buffer
+	c := &cli{out: &stdout, errw: &stderr, output: "json"}
+	r := reading{Reader: inspect.Reader{Log: w.log, Codec: w.codec, Topics: auditTopics, Partitions: auditPartitions}}
+	if err := c.runAudit(t.Context(), r, w.rules); err != nil || !strings.Contains(stdout.String(), `"partitions_without_position":3,`) || !strings.Contains(stderr.String(), "3 partitions have input records and no position") {
+		t.Errorf("audit before the first commit = %v, %s%s", err, stdout.String(), stderr.String())
+	}
+	stderr.Reset()
+	w.join()
+	if err := c.runAudit(t.Context(), r, w.rules); err != nil || strings.Contains(stderr.String(), "no position") {
+		t.Errorf("audit after it = %v, %s", err, stderr.String())
+	}
+}
+
 // What somebody, or a fault, changed in a state is found, and named.
 func TestAudit_findsDifferences(t *testing.T) {
 	open := func(st events.State) bool { return !st.Terminal && len(st.Evidence) > 2 }

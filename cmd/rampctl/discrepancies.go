@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -58,21 +57,14 @@ func (c *cli) discrepancies() *cobra.Command {
 
 // sinceWhen reads a time before now, or an instant; "" is always.
 func sinceWhen(text string, now time.Time) (events.Millis, error) {
-	if text == "" {
+	t, err := moment(text, now)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%w: --since %w", errUsage, err)
+	case t.IsZero():
 		return 0, nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return events.At(at), nil
-	}
-	days, isDays := strings.CutSuffix(text, "d")
-	if n, err := strconv.ParseUint(days, 10, 16); isDays && err == nil {
-		return events.At(now.AddDate(0, 0, -int(n))), nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%w: --since takes a duration (24h, 7d) or an instant in RFC 3339 (got %q)", errUsage, text)
-	}
-	return events.At(now.Add(-d)), nil
+	return events.At(t), nil
 }
 
 // stakes sums what is open by currency. One order may stand in several lines:

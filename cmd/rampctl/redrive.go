@@ -60,8 +60,8 @@ ended may simply be run again.`,
 	fl.StringSliceVar(&f.topics, "topic", nil, "came from this topic, by its full or short name")
 	fl.StringSliceVar(&f.filter.Classes, "class", nil, "was set aside as this: WRONG_PARTITION, UNDECODABLE, UNKNOWN_SCHEMA, ...")
 	fl.StringVar(&f.filter.KeyPrefix, "key-prefix", "", "its key begins so, for example kado/acme/")
-	fl.StringVar(&f.since, "since", "", "was set aside since: 24h (ago), or RFC 3339")
-	fl.StringVar(&f.until, "until", "", "was set aside before: 1h (ago), or RFC 3339")
+	fl.StringVar(&f.since, "since", "", "was set aside since: 24h or 7d (ago), or RFC 3339")
+	fl.StringVar(&f.until, "until", "", "was set aside before: 1h or 7d (ago), or RFC 3339")
 	fl.IntVar(&f.filter.Limit, "limit", redrive.DefaultLimit, "at most so many, the oldest first")
 	fl.BoolVar(&f.all, "all", false, "all dead letters; without it --execute wants a filter")
 	fl.BoolVar(&f.execute, "execute", false, "write; without it only the forecast is printed")
@@ -79,10 +79,10 @@ func (f *redriveFlags) check(now time.Time) error {
 	}
 	var err error
 	if f.filter.Since, err = moment(f.since, now); err != nil {
-		faults = append(faults, fmt.Errorf("--since: %w", err))
+		faults = append(faults, fmt.Errorf("--since %w", err))
 	}
 	if f.filter.Until, err = moment(f.until, now); err != nil {
-		faults = append(faults, fmt.Errorf("--until: %w", err))
+		faults = append(faults, fmt.Errorf("--until %w", err))
 	}
 	filtered := len(f.topics) > 0 || len(f.filter.Classes) > 0 || f.filter.KeyPrefix != "" || f.since != "" || f.until != ""
 	require(f.at == "" || !filtered && !f.all, "--at: names one dead letter, no filter goes with it")
@@ -94,21 +94,6 @@ func (f *redriveFlags) check(now time.Time) error {
 		f.filter.Classes[i] = strings.ToUpper(class)
 	}
 	return errors.Join(faults...)
-}
-
-// moment reads how long ago, or when; "" is the zero time.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("a duration (24h) or a time (2026-01-31T10:00:00Z) (got %q)", text)
-	}
-	return t, nil
 }
 
 // names resolves what needs the configured topics.

@@ -212,6 +212,7 @@ func TestRedriveFlags_check(t *testing.T) {
 		{"all and a filter", func(f *redriveFlags) { f.all, f.filter.KeyPrefix = true, "kado/" }, "--all"},
 		{"no rate", func(f *redriveFlags) { f.rate = 0 }, "--rate"},
 		{"no limit", func(f *redriveFlags) { f.filter.Limit = 0 }, "--limit"},
+		{"a week", func(f *redriveFlags) { f.since, f.until = "7d", "1d" }, ""},
 		{"no time", func(f *redriveFlags) { f.since = "yesterday" }, "--since"},
 		{"no end", func(f *redriveFlags) { f.until = "-1h" }, "--until"},
 	} {

@@ -114,6 +114,7 @@ func (e *fetchError) Unwrap() error { return e.err }
 // step makes one request, moves the position and gives the records that were
 // passed.
 func (r *reader) step(ctx context.Context) ([]*kgo.Record, error) {
+	before := r.pos
 	rp, err := r.log.fetch(ctx, r.topic, r.partition, r.pos, r.level)
 	if err != nil {
 		return nil, r.failure(ctx, err)
@@ -143,9 +144,18 @@ func (r *reader) step(ctx context.Context) ([]*kgo.Record, error) {
 		r.pos, r.empty = next, 0
 		return records, nil
 	}
+	if r.pos == before && len(rp.RecordBatches) > 0 {
+		// It answered with what stands before the position, or with a batch that
+		// ends before its own end. The next answer may be of another broker.
+		r.empty = 0
+		return nil, &fetchError{err: errNoProgress, retry: true}
+	}
 	r.skipHole(fp, len(rp.RecordBatches) == 0)
 	return records, nil
 }
+
+// errNoProgress ends a read after a minute of such answers.
+var errNoProgress = errors.New("the broker answers with records, and none of them is what was asked for")
 
 // skipHole moves the position to the goal when the partition is stable up to it
 // and repeatedly has nothing to show in between.

@@ -2,12 +2,16 @@ package kafka_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -300,4 +304,69 @@ func TestLog_Since(t *testing.T) {
 	if _, err := l.Since(context15(t), "nowhere", 0, 0); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("Since of a missing topic = %v, want ErrRefused", err)
 	}
+}
+
+// A broker that answers again and again with what was read already is asked with
+// pauses, and by the way of a new look at who leads: not at full speed for ever.
+func TestLog_Read_noProgress(t *testing.T) {
+	cfg, kc := start(t, 1, "s")
+	put(t, cfg, "s", 0, "0", "1", "2")
+	first := rawBatch(t, cfg, "s")
+	var lies atomic.Int32
+	kc.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		req := kreq.(*kmsg.FetchRequest)
+		at := req.Topics[0].Partitions[0]
+		if at.FetchOffset == 0 || lies.Add(1) > 3 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		rt := kmsg.NewFetchResponseTopic()
+		rt.Topic, rt.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+		rp := kmsg.NewFetchResponseTopicPartition()
+		rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.RecordBatches = at.Partition, 3, 3, first
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	l, began := openLog(t, cfg), time.Now()
+	var got []string
+	err := l.Read(context15(t), "s", 0, 1, 3, true, func(r stream.Record) error {
+		got = append(got, string(r.Value))
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("Read = %q, %v; want what stands behind", got, err)
+	}
+	if d := time.Since(began); d < 500*time.Millisecond { // 100 ms, 200 ms, 300 ms
+		t.Errorf("asked %d times within %s: no pause between them", lies.Load(), d)
+	}
+}
+
+// rawBatch is the first batch of a partition as a broker sends it.
+func rawBatch(t *testing.T, cfg kafka.Config, topic string) []byte {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	md, err := kadm.NewClient(cl).Metadata(context15(t), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxBytes, req.SessionEpoch = 1<<20, -1
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic, rt.TopicID = topic, md.Topics[topic].ID
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.PartitionMaxBytes = 1 << 20
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	kresp, err := cl.Broker(int(md.Topics[topic].Partitions[0].Leader)).Request(context15(t), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := kresp.(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches
+	return b[:12+binary.BigEndian.Uint32(b[8:])]
 }

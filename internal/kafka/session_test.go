@@ -6,6 +6,11 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/stream"
 )
@@ -61,4 +66,46 @@ func TestSession_restoreOutOfReachIsTriedAgain(t *testing.T) {
 			t.Errorf("no record after %d errors", errs)
 		})
 	}
+}
+
+// A coordinator that is out of reach for many sessions: the partitions are given
+// up, nobody is sent home, and all goes on when it is back.
+func TestSession_coordinatorAwayForLong(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "state", "position", "lanes")
+	put(t, cfg, "a", 0, "1")
+	o := txnOptions("t")
+	o.Group = "txn"
+	o.TxnTimeout, o.SessionTimeout = time.Second, 1200*time.Millisecond
+	tables := []*table{newTable(t), newTable(t)}
+	group, txn := openGroup(t, cfg, groupOptions("0"), tables[0]), openTxn(t, cfg, o, tables[1])
+	copied := 0
+	step := func() {
+		turn(t, group)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		rs, err := txn.Poll(ctx, 1)
+		if err != nil && !errors.Is(err, stream.ErrTransient) {
+			t.Fatal(err)
+		}
+		if len(rs) == 0 {
+			return
+		}
+		ok, err := txn.Commit(context15(t), copies(rs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok {
+			copied += len(rs)
+		}
+	}
+	eventually(t, "both work", func() bool { step(); return group.Lease() && copied == 1 })
+	away := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.OffsetFetch}, Err: kerr.CoordinatorNotAvailable, TopLevel: true, Count: -1})
+	began := time.Now()
+	eventually(t, "sessions pass", func() bool { step(); return time.Since(began) > 4*time.Second })
+	if group.Lease() || tables[0].holds()+tables[1].holds() > 0 {
+		t.Errorf("lease %v, partitions %d and %d without a coordinator", group.Lease(), tables[0].holds(), tables[1].holds())
+	}
+	put(t, cfg, "a", 0, "2")
+	away.Remove()
+	eventually(t, "both go on", func() bool { step(); return group.Lease() && copied == 2 })
 }

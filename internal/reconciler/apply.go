@@ -411,12 +411,19 @@ func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, re
 
 var digestState = []byte("state")
 
+// mostKey is more than the key of any subject has.
+const mostKey = 1 << 10
+
 // deadLetter sets a record aside. One that is too large to be written again is
-// kept without its value and headers: where it stands says all that is left.
+// kept without its value and headers, and without a key that is none (a producer
+// that took key and value for each other): where it stands says all that is left.
 func (e *Engine) deadLetter(b *Batch, rec *stream.Record, class string, err error) {
 	r, at := *rec, where(rec)
 	if e.poison[at].class == ClassTooLarge {
 		r.Value, r.Headers = nil, nil
+		if len(r.Key) > mostKey {
+			r.Key = nil
+		}
 	}
 	// The message names the rule that was broken, never what the record says.
 	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), at)

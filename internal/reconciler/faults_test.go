@@ -244,6 +244,31 @@ func TestLoop_unwritableDeadLetterStops(t *testing.T) {
 	}
 }
 
+// A record whose key is what makes it too large is set aside without it, and
+// stops nobody.
+func TestLoop_deadLetterOfAHugeKey(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	bad := w.hook("o1", "done", minute(1), events.TrustSigned)
+	bad.Key, bad.Value = bytes.Repeat([]byte("k"), 1_000_000), []byte("{}")
+	w.append(bad)
+	recs := first(w, 9)
+	s := &script{polls: []polled{{recs, nil}, {recs, nil}}, commits: []committed{{false, tooLarge{0}}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	for range 2 {
+		if err := l.Step(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.wrote) != 2 || len(s.wrote[1]) != 2 || s.wrote[1][0].Key != nil || s.wrote[1][0].Value != nil {
+		t.Fatalf("%d commits; want a second one with the coordinates alone", len(s.wrote))
+	}
+	letter, err := stream.ParseDeadLetter(s.wrote[1][0])
+	if err != nil || letter.Source.Offset != recs[0].Offset || letter.Source.Topic != topics.Webhook {
+		t.Errorf("the dead letter names %v, %v", letter.Source.At(), err)
+	}
+}
+
 // K9: sessions that keep dying end the process; loss and refusal do at once.
 func TestLoop_tooManyLostSessions(t *testing.T) {
 	for _, tc := range []struct {

@@ -45,6 +45,14 @@ func TestDemo_endsByItself(t *testing.T) {
 	}
 }
 
+// An operator has to know whether rampctl is of the version that the programs run.
+func TestExecute_version(t *testing.T) {
+	var out, errw bytes.Buffer
+	if err := execute(t.Context(), []string{"--version"}, nil, &out, &errw); err != nil || !strings.Contains(out.String(), telemetry.Build()) {
+		t.Errorf("rampctl --version = %v, %q; want %q", err, out.String(), telemetry.Build())
+	}
+}
+
 func TestExecute_usage(t *testing.T) {
 	for _, args := range [][]string{
 		{"demo", "--orders", "-1"}, {"demo", "--no-such-flag"}, {"orders", "get"}, {"orders", "ls", "-o", "yaml"},

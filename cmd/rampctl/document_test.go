@@ -62,6 +62,7 @@ func documents(t *testing.T) []string {
 // unknown says which word or flag of a command line rampctl does not have.
 func unknown(args []string) string {
 	cmd := (&cli{}).root()
+	cmd.InitDefaultVersionFlag() // the library adds it when it runs
 	for i, a := range args {
 		if strings.HasPrefix(a, "-") {
 			continue
@@ -85,7 +86,7 @@ func unknown(args []string) string {
 			}
 		}
 	}
-	cmd.InheritedFlags()
+
 	for _, a := range args {
 		name, _, _ := strings.Cut(strings.TrimLeft(a, "-"), "=")
 		switch {

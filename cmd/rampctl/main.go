@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rampstream/internal/run"
+	"rampstream/internal/telemetry"
 )
 
 func main() {
@@ -73,7 +74,7 @@ type cli struct {
 func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "rampctl", Short: "Operate rampstream: run the demo, prepare topics and schemas, ask why an order is where it is",
-		SilenceUsage: true, SilenceErrors: true,
+		SilenceUsage: true, SilenceErrors: true, Version: telemetry.Build(),
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if c.output != "text" && c.output != "json" {
 				return fmt.Errorf("%w: -o takes text or json (got %q)", errUsage, c.output)

@@ -33,6 +33,9 @@ func Version() string {
 	return "(devel)"
 }
 
+// Build is what ramp_build_info says, in one line: version, commit, Go.
+func Build() string { return Version() + " " + revision() + " " + runtime.Version() }
+
 // revision is the commit, with "+dirty" for a changed tree; "unknown" outside
 // version control.
 func revision() string {

@@ -59,6 +59,9 @@ func foreignMembers(t *testing.T, p platform) {
 	c.owns(3 * partitions)
 	reconciler = w.start("reconciler", "a")
 	w.refused(reconciler, "group "+w.cfg.Reconciler.Group)
+	if said := reconciler.log.String(); !strings.Contains(said, "balances by other rules") {
+		t.Errorf("no word of another client in the group\n%s", tail(said))
+	}
 	c.Close()
 
 	reconciler = w.start("reconciler", "a")

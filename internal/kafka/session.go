@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
@@ -361,6 +362,9 @@ func (s *session) pollError(ctx context.Context, fetches kgo.Fetches) error {
 			op = fmt.Sprintf("fetch %s-%d", fe.Topic, fe.Partition)
 		}
 		err := wrap(op, fe.Err)
+		if errors.Is(err, kerr.InconsistentGroupProtocol) {
+			err = fmt.Errorf("%w; another client is in the group and balances by other rules: stop it, or give it a group of its own", err)
+		}
 		if errors.Is(err, stream.ErrLoss) || errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrRefused) {
 			err = s.named(err)
 			s.fail(err)

@@ -39,6 +39,26 @@ func TestTxnGroup_foreignMemberBreaksCoPartitioning(t *testing.T) {
 	}
 }
 
+// A client that balances by other rules and was there first has the broker turn
+// us away: the message says whose fault it is.
+func TestTxnGroup_foreignBalancerWasFirst(t *testing.T) {
+	cfg, kc := start(t, 2, "a", "b", "out")
+	foreign, err := kgo.NewClient(kgo.SeedBrokers(cfg.Brokers...), kgo.ConsumerGroup("g"),
+		kgo.ConsumeTopics("a", "b"), kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.SessionTimeout(6*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	eventually(t, "the foreign member is there", func() bool {
+		g := kc.GroupInfo("g")
+		return g != nil && g.State == "Stable"
+	})
+	g := openTxn(t, cfg, txnOptions("1"), newTable(t))
+	if _, err := g.Poll(context15(t), 1); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "group g") || !strings.Contains(err.Error(), "balances by other rules") {
+		t.Errorf("Poll = %v, want ErrRefused that names the group and what is wrong with it", err)
+	}
+}
+
 func TestTxnGroup_abortedInputIsNotSeen(t *testing.T) {
 	cfg, _ := start(t, 1, "a", "b", "out")
 	w := newTxnWriter(t, cfg, "w")

@@ -1,5 +1,11 @@
 package kafka
 
+import (
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"rampstream/internal/stream"
+)
+
 // Refresh makes the client look at its topics now.
 func (g *TxnGroup) Refresh() { g.cl.ForceMetadataRefresh() }
 
@@ -12,3 +18,9 @@ func (g *Group) AnnounceLate() {
 
 // ParseJAAS is parseJAAS.
 func ParseJAAS(s string) (module, user, pass string, err error) { return parseJAAS(s) }
+
+// ToClient is toClient.
+func ToClient(r stream.Record) *kgo.Record { return toClient(r) }
+
+// Converting is convert of a clientRecords that is used again.
+func Converting() func([]stream.Record) []kgo.Record { return new(clientRecords).convert }

@@ -44,6 +44,7 @@ type PlainGroup struct {
 	lease  lease
 	tide   tide
 	chunks chunks
+	room   clientRecords // of the last batch, free
 	stage  map[string]int
 	next   map[string]map[int32]kgo.EpochOffset // positions of the last Commit
 	after  map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
@@ -129,7 +130,9 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	g.after, g.next, g.batch, g.polled = nil, nil, false, false
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.CommitTimeout)
 	defer cancel()
-	rs := toClients(out)
+	room := g.room
+	g.room = clientRecords{} // until all are acknowledged
+	rs := room.convert(out)
 	for stage := range len(g.opts.Last) + 1 {
 		until, ok := g.leased()
 		if !ok {
@@ -146,6 +149,9 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 			}
 			return false, err
 		}
+	}
+	if len(room.records) <= maxRoom {
+		g.room = room
 	}
 	g.commitOffsets(wctx, after)
 	return true, nil

@@ -53,15 +53,33 @@ func toClient(r stream.Record) *kgo.Record {
 }
 
 // toClients converts records to be written: two allocations for all of them.
-func toClients(rs []stream.Record) []kgo.Record {
+func toClients(rs []stream.Record) []kgo.Record { return new(clientRecords).convert(rs) }
+
+// clientRecords is memory for converted records. It may be used again when the
+// client has acknowledged all of them: it looks at none after that.
+type clientRecords struct {
+	records []kgo.Record
+	headers []kgo.RecordHeader
+}
+
+// maxRoom bounds the records whose memory is kept for the next batch.
+const maxRoom = 64_000
+
+func (c *clientRecords) convert(rs []stream.Record) []kgo.Record {
 	headers := 0
 	for i := range rs {
 		headers += len(rs[i].Headers)
 	}
-	out, room := make([]kgo.Record, len(rs)), make([]kgo.RecordHeader, headers)
+	if cap(c.records) < len(rs) {
+		c.records = make([]kgo.Record, len(rs))
+	}
+	if cap(c.headers) < headers {
+		c.headers = make([]kgo.RecordHeader, headers)
+	}
+	out, room := c.records[:len(rs)], c.headers[:headers]
 	for i := range rs {
 		r, o := &rs[i], &out[i]
-		o.Topic, o.Partition, o.Key, o.Value = r.Topic, r.Partition, r.Key, r.Value
+		*o = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
 		if r.TimestampMs != 0 {
 			o.Timestamp = time.UnixMilli(r.TimestampMs)
 		}

@@ -20,6 +20,9 @@ import (
 type tide struct {
 	mu   sync.Mutex
 	next map[string][]int64 // by topic and partition: behind the last acknowledged
+	// Acknowledgements come in batches of a partition: the last topic's part of next.
+	topic string
+	of    []int64
 }
 
 // rises takes an acknowledged offset. It is false where that was given out
@@ -31,13 +34,16 @@ func (t *tide) rises(topic string, partition int32, offset int64) (next int64, o
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := t.next[topic]
+	if topic != t.topic {
+		t.topic, t.of = topic, t.next[topic]
+	}
+	at := t.of
 	if n := int(partition) + 1 - len(at); n > 0 {
 		if t.next == nil {
 			t.next = map[string][]int64{}
 		}
 		at = append(at, make([]int64, n)...)
-		t.next[topic] = at
+		t.next[topic], t.of = at, at
 	}
 	next = at[partition]
 	at[partition] = offset + 1

@@ -79,6 +79,7 @@ type TxnGroup struct {
 	inits  inits
 	chunks chunks
 	tide   tide
+	room   clientRecords // of the last batch, free
 }
 
 // OpenTxnGroup checks the topics, fences an older process of the same
@@ -299,7 +300,9 @@ var errNotPolled = errors.New("commit without a poll before it")
 // does not look at that.
 func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
 	f := failures{tide: &g.tide}
-	rs := toClients(out)
+	room := g.room
+	g.room = clientRecords{} // until all are acknowledged
+	rs := room.convert(out)
 	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
 	defer cancel()
 	ferr := g.chunks.send(flushCtx, g.cl, out, rs, func(int) bool { return true }, f.add)
@@ -308,6 +311,9 @@ func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
 	}
 	if ferr != nil {
 		return fmt.Errorf("flush %d records: %w: %w", len(out), stream.ErrTransient, ferr)
+	}
+	if len(room.records) <= maxRoom {
+		g.room = room
 	}
 	return nil
 }

@@ -1,0 +1,40 @@
+package kafka_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"pgregory.net/rapid"
+
+	"rampstream/internal/kafka"
+	"rampstream/internal/stream"
+)
+
+// What the memory of a batch held before shows in none of the next one's records.
+func TestConvert_usesItsMemoryAgain(t *testing.T) {
+	convert := kafka.Converting()
+	text := rapid.SliceOfN(rapid.Byte(), 0, 3)
+	record := rapid.Custom(func(t *rapid.T) stream.Record {
+		r := stream.Record{Topic: rapid.StringN(1, 3, 9).Draw(t, "topic"), Partition: rapid.Int32Range(-1, 3).Draw(t, "partition"),
+			Key: text.Draw(t, "key"), Value: text.Draw(t, "value"), TimestampMs: rapid.Int64Range(0, 3).Draw(t, "at")}
+		for range rapid.IntRange(0, 3).Draw(t, "headers") {
+			r.Headers = append(r.Headers, stream.Header{Key: "k" + string(text.Draw(t, "header")), Value: text.Draw(t, "said")})
+		}
+		return r
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		rs := rapid.SliceOfN(record, 0, 9).Draw(t, "records")
+		got := convert(rs)
+		for i := range got { // as the client leaves them
+			if d := cmp.Diff(kafka.ToClient(rs[i]), &got[i], cmpopts.IgnoreUnexported(kgo.Record{}, kgo.RecordAttrs{})); d != "" {
+				t.Fatalf("record %d (-new memory +used):\n%s", i, d)
+			}
+			got[i].Offset, got[i].LeaderEpoch, got[i].ProducerID, got[i].Headers = 7, 7, 7, append(got[i].Headers, kgo.RecordHeader{Key: "late"})
+		}
+		if len(got) != len(rs) {
+			t.Fatalf("%d records of %d", len(got), len(rs))
+		}
+	})
+}

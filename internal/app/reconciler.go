@@ -56,7 +56,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
 			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
-			Checkpoints: checkpoints, OpenTable: tables,
+			Checkpoints: checkpoints, OpenTable: tables, ReuseOutputs: true,
 		}),
 		CheckpointEvery: c.CheckpointInterval,
 		MaxBatch:        c.MaxBatch, MaxBytes: int(c.MaxBatchBytes), Interval: c.CommitInterval, Now: time.Now, Log: p.Log,

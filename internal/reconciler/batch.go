@@ -19,8 +19,23 @@ type Batch struct {
 	order   []*touched // as they were first touched
 	parts   map[int32]*overlay
 
-	values  byteRoom // of the values and ids of Out
-	headers []stream.Header
+	*outputs
+}
+
+// outputs is memory of what a batch writes.
+type outputs struct {
+	records []stream.Record
+	values  byteRoom // of keys, values and ids
+	headers roomOf[stream.Header]
+}
+
+// maxOutputs bounds the chunks of values that are kept for the next batch: 64 MiB.
+const maxOutputs = 256
+
+// begin makes the memory free; what was written in it is written over.
+func (o *outputs) begin() {
+	o.values.begin()
+	o.headers.begin()
 }
 
 // inputs is how many topics are joined.
@@ -102,13 +117,9 @@ const maxHeaders = 7
 
 // cloudEvent are the headers of a record, with room for one more.
 func (b *Batch) cloudEvent(id, typ []byte) []stream.Header {
-	if len(b.headers) < maxHeaders {
-		b.headers = make([]stream.Header, 256*maxHeaders)
-	}
-	h := append(b.headers[:0:maxHeaders], headerSpec, stream.Header{Key: "ce_id", Value: id}, headerSource,
+	h := append(b.headers.room(maxHeaders), headerSpec, stream.Header{Key: "ce_id", Value: id}, headerSource,
 		stream.Header{Key: "ce_type", Value: typ}, headerContent)
-	b.headers = b.headers[maxHeaders:]
-	return h
+	return b.headers.keep(h, maxHeaders)
 }
 
 // summed is cloudEvent with the hash of the record as its id.
@@ -118,14 +129,29 @@ func (b *Batch) summed(s sum, typ []byte) []stream.Header {
 }
 
 // byteRoom is memory for many small values: one allocation for some hundreds of
-// them. What is kept is never moved or written again.
-type byteRoom struct{ free []byte }
+// them. What is kept is not moved, and not written again before begin.
+type byteRoom struct {
+	free   []byte
+	chunks [][]byte // of the usual size
+	used   int      // of chunks
+}
+
+// begin makes all that was kept free.
+func (m *byteRoom) begin() { m.free, m.used = nil, 0 }
 
 // room is at least n bytes of room to append to.
 func (m *byteRoom) room(n int) []byte {
 	const chunk = 256 << 10
-	if cap(m.free) < n {
-		m.free = make([]byte, 0, max(n, chunk))
+	switch {
+	case cap(m.free) >= n:
+	case n > chunk:
+		m.free = make([]byte, 0, n)
+	default:
+		if m.used == len(m.chunks) {
+			m.chunks = append(m.chunks, make([]byte, 0, chunk))
+		}
+		m.free = m.chunks[m.used]
+		m.used++
 	}
 	return m.free
 }

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rampstream/internal/events"
+	"rampstream/internal/sim"
 	"rampstream/internal/stream"
 )
 
@@ -48,6 +49,34 @@ func TestEngine_batchesDoNotShow(t *testing.T) {
 			rt.Fatalf("transitions (-one at a time +batches):\n%s", d)
 		}
 	})
+}
+
+// The memory of what was written is used again only when that was committed: what
+// becomes of an aborted batch in a client is not known.
+func TestEngine_abortedOutputsAreNotWrittenOver(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	batch := func(word string) []stream.Record {
+		var rs []stream.Record
+		for i := range 20 {
+			w.append(w.hook(fmt.Sprint("o", i), word, minute(1), events.TrustSigned))
+		}
+		rs = w.poll(rand.New(rand.NewPCG(1, 1)), 99)
+		return rs[len(rs)-20:]
+	}
+	var aborted, kept []stream.Record
+	for i, commit := range []bool{false, true, true, false, true, true} {
+		b := w.step(batch([]string{"wait", "run", "done", "fail", "odd", "odder"}[i]), commit)
+		if !commit {
+			aborted = append(aborted, b.Out...)
+			for _, r := range b.Out {
+				kept = append(kept, sim.Own(r))
+			}
+		}
+	}
+	if d := cmp.Diff(kept, aborted); d != "" || len(kept) == 0 {
+		t.Errorf("what was aborted (-then +now):\n%s", d)
+	}
 }
 
 // anyRecord is one of the things that may be said about five orders. A failed

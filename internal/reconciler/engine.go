@@ -48,6 +48,9 @@ type Config struct {
 	// Checkpoints is where partitions are kept for the next start; nil keeps none.
 	// Only what a digest verifies is taken from there.
 	Checkpoints *checkpoint.Dir
+	// ReuseOutputs has the memory of a batch's outputs written over after Accept:
+	// for sessions that keep nothing of what they have committed.
+	ReuseOutputs bool
 	// OpenTable makes the empty table of a partition; nil keeps it in memory.
 	OpenTable func(partition int32) (table.Table, error)
 }
@@ -82,7 +85,8 @@ type Engine struct {
 	faults   []error
 	key, buf []byte // a key and an entry on their way to or from a table
 	mem      scratch
-	pack     []byte // of an entry, half packed
+	free     *outputs // of the last batch; nil while somebody may look at it
+	pack     []byte   // of an entry, half packed
 }
 
 type coordinate struct {
@@ -175,8 +179,9 @@ func (e *Engine) Step(ctx context.Context, records []stream.Record, rest bool) (
 
 func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
 	e.mem.begin()
-	b := &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}}
-	if e.mem.out > 0 {
+	b := &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}, outputs: e.outputs()}
+	b.Out = b.records[:0]
+	if cap(b.Out) < e.mem.out {
 		b.Out = make([]stream.Record, 0, e.mem.out+e.mem.out/8)
 	}
 	// What the batch grew is kept for the next one, however this one ends.
@@ -198,6 +203,17 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 	return b, nil
 }
 
+// outputs gives memory for what a batch writes: that of the last one, if it was
+// accepted. What was not is the session's, for all that is known.
+func (e *Engine) outputs() *outputs {
+	o := e.free
+	if e.free = nil; o == nil {
+		return new(outputs)
+	}
+	o.begin()
+	return o
+}
+
 // Empty reports whether there is nothing to commit.
 func (b *Batch) Empty() bool { return len(b.Out) == 0 && len(b.parts) == 0 }
 
@@ -208,6 +224,9 @@ func (e *Engine) Accept() error {
 	e.batch = nil
 	if b == nil {
 		return nil
+	}
+	if e.cfg.ReuseOutputs && len(b.values.chunks) <= maxOutputs {
+		b.records, e.free = b.Out, b.outputs
 	}
 	e.mem.counts.tell(e.cfg.Observer)
 	for n, o := range b.parts {

@@ -25,7 +25,8 @@ type Session interface {
 	// transaction. (false, nil) is an abort: the records will be polled again.
 	// An error with a method RecordIndex() int is an abort too, and names the
 	// record of out that was not acknowledged. Any other error leaves the outcome
-	// unknown, and the session is dead.
+	// unknown, and the session is dead. After (true, nil) the session keeps nothing
+	// of out: its memory may be written over.
 	Commit(ctx context.Context, out []stream.Record) (committed bool, err error)
 	Close()
 }

@@ -11,6 +11,7 @@ import (
 
 	"rampstream/internal/events"
 	"rampstream/internal/reconciler"
+	"rampstream/internal/sim"
 	"rampstream/internal/stream"
 )
 
@@ -44,7 +45,11 @@ func (s *script) Poll(ctx context.Context, _ int) ([]stream.Record, error) {
 }
 
 func (s *script) Commit(_ context.Context, out []stream.Record) (bool, error) {
-	s.wrote = append(s.wrote, out)
+	wrote := make([]stream.Record, 0, len(out))
+	for _, r := range out {
+		wrote = append(wrote, sim.Own(r))
+	}
+	s.wrote = append(s.wrote, wrote)
 	if len(s.commits) == 0 {
 		return true, nil
 	}

@@ -105,7 +105,7 @@ func (w *world) tryRestart() error {
 
 // newEngine forgets all memory; batch is how many outdated states a step views.
 func (w *world) newEngine(batch int) {
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, RuleChangeBatch: batch})
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, RuleChangeBatch: batch, ReuseOutputs: true})
 }
 
 // believing restores every partition without holding its states to a digest.

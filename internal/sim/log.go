@@ -4,6 +4,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -53,12 +54,22 @@ func (l *Log) Append(rs ...stream.Record) ([]stream.Record, error) {
 			r.Partition = stream.PartitionOf(r.Key, l.Partitions)
 		}
 		p := l.topics[r.Topic][r.Partition]
+		r = Own(r)
 		r.Offset, r.TimestampMs, r.AppendTime = p.next, l.Now(), true
 		p.next++
 		p.records = append(p.records, r)
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// Own is r in memory of its own: who wrote it may use theirs again.
+func Own(r stream.Record) stream.Record {
+	r.Key, r.Value, r.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), slices.Clone(r.Headers)
+	for i := range r.Headers {
+		r.Headers[i].Value = bytes.Clone(r.Headers[i].Value)
+	}
+	return r
 }
 
 // Ends implements stream.Log.

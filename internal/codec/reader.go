@@ -37,6 +37,9 @@ type Texts struct{ b strings.Builder }
 // textRoom is what is made room for at once.
 const textRoom = 64 << 10
 
+// Text is string(b) in t's memory.
+func (t *Texts) Text(b []byte) string { return t.hold(b) }
+
 // hold is string(b) in t's memory.
 func (t *Texts) hold(b []byte) string {
 	if t.b.Cap()-t.b.Len() < len(b) {

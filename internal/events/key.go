@@ -54,16 +54,21 @@ func ValidPart(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case c == '.', c == '_', c == ':', c == '-':
-		default:
+		if !inPart[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// inPart says which bytes may stand in a part of a key. Every key of every record
+// is looked at, when it is read and when it is written.
+var inPart = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-") {
+		t[c] = true
+	}
+	return t
+}()
 
 // Valid reports whether every part of k may stand in a record key.
 func (k Key) Valid() bool {

@@ -85,15 +85,18 @@ func absorbRow(dst, a []events.Evidence, r *events.Evidence, own bool) (rows []e
 	case !found && r.Kind == events.EvidenceWebhook && meanings(a, i, r) == maxMeanings:
 		// The fifth meaning of a word: the more row begins.
 		return append(dst, Join(a, []events.Evidence{*r})...), Change{Any: true}
+	case !found:
+		i = mutatePlace(i, len(a))
+		c = Change{Any: true, One: true, New: true, At: i}
+		if own || sameMemory(dst, a) {
+			return slices.Insert(a, i, *r), c
+		}
+		return append(append(append(dst, a[:i]...), *r), a[i:]...), c
 	case !own && !sameMemory(dst, a):
 		a = append(dst, a...)
 	}
-	if found {
-		a[i] = mergeRow(a[i], *r)
-		return a, Change{Any: true, One: true, At: i}
-	}
-	i = mutatePlace(i, len(a))
-	return slices.Insert(a, i, *r), Change{Any: true, One: true, New: true, At: i}
+	a[i] = mergeRow(a[i], *r)
+	return a, Change{Any: true, One: true, At: i}
 }
 
 // sameMemory reports whether dst, of length 0, begins where a does.

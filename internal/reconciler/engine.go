@@ -346,7 +346,7 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 	}
 	e.overlayOf(b, p)
 	t := e.mem.touched.next()
-	t.key, t.name, t.partition = key, string(name), p.number
+	t.key, t.name, t.partition = key, e.mem.texts.Text(name), p.number
 	if len(p.hints) > 0 {
 		t.hint = p.hints[t.name]
 	}

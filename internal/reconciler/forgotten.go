@@ -211,6 +211,6 @@ func (p *partition) keepStub(t *touched) {
 		if p.stubs == nil {
 			p.stubs = map[string]marks{}
 		}
-		p.stubs[t.name] = t.marks
+		p.stubs[strings.Clone(t.name)] = t.marks
 	}
 }

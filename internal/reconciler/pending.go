@@ -1,6 +1,10 @@
 package reconciler
 
-import "rampstream/internal/events"
+import (
+	"strings"
+
+	"rampstream/internal/events"
+)
 
 // Hints of subjects without a state cost memory here, and a task in the
 // schedule, for nothing that was ever proven: anybody who finds the route of an
@@ -47,7 +51,7 @@ func (p *partition) keepHint(name string, t *touched) {
 	if t.hint == 0 {
 		delete(p.hints, name)
 	} else {
-		p.hints[name] = t.hint
+		p.hints[strings.Clone(name)] = t.hint // its memory is the batch's
 	}
 	if change == 0 {
 		return

@@ -71,7 +71,7 @@ func (e *Engine) FinishTorn(ctx context.Context, records []stream.Record) (class
 
 func (e *Engine) emptyBatch() *Batch {
 	e.mem.begin()
-	return &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}}
+	return &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}, outputs: e.outputs()}
 }
 
 func laidTo(err error) (class string, at stream.Coordinate, _ error) {

@@ -48,7 +48,13 @@ type bounded struct {
 
 // boundaries of a batch: from the question for its records to the answer that it
 // is committed, and the first effects of the next one.
-func boundaries(t *testing.T, p platform) { killAtEach(t, p, false, batchBoundaries) }
+// Afterwards the cleaner goes on: nothing that was left behind stands in its way.
+func boundaries(t *testing.T, p platform) {
+	b, run := killAtEach(t, p, false, batchBoundaries)
+	if p.real() {
+		b.compacts(run.History)
+	}
+}
 
 // outputBoundaries are those between one output of a batch and the others.
 func outputBoundaries(t *testing.T, p platform) { killAtEach(t, p, false, eachOutput) }
@@ -61,7 +67,7 @@ func boundariesOld(t *testing.T, p platform) { killAtEach(t, p, true, oldBoundar
 // transaction of its predecessor left open.
 func openBoundaries(t *testing.T, p platform) { killAtEach(t, p, false, startBoundaries) }
 
-func killAtEach(t *testing.T, p platform, old bool, list func(*bounded) []boundary) {
+func killAtEach(t *testing.T, p platform, old bool, list func(*bounded) []boundary) (*bounded, integration.Run) {
 	b := &bounded{world: newWorld(t, p, options{faults: simulator.DefaultFaults()}), topic: map[[16]byte]string{}}
 	var err error
 	b.proxy, err = proxy.Open(p.brokers)
@@ -91,6 +97,9 @@ func killAtEach(t *testing.T, p platform, old bool, list func(*bounded) []bounda
 	}
 	b.drained()
 	last.stop()
+	if code, out := b.rampctl("doctor", "--transactions", "--wait", "10ms"); code != 0 {
+		t.Errorf("a transaction is open after all, exit code %d\n%s", code, out)
+	}
 	run := b.record()
 	run.SharedEpochs = old
 	b.check(run)
@@ -98,6 +107,70 @@ func killAtEach(t *testing.T, p platform, old bool, list func(*bounded) []bounda
 		t.Errorf("%d transactions stand aborted in the log, want the %d at least that were left open: the kills prove nothing", got, b.broken)
 	}
 	t.Logf("%d kills, %d of them with records of the transaction in the log and no end", b.kills, b.broken)
+	return b, run
+}
+
+// compacts hurries the brokers' cleaner over what a run wrote, and waits until
+// no record is left that was aborted or that a later one of its key replaces.
+func (w *world) compacts(before integration.History) {
+	w.t.Helper()
+	topics := []string{w.topics().OrderState, w.topics().CheckSchedule, w.topics().ReconcilerPosition}
+	w.cleaned(topics...)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.p.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	must(w.t, err)
+	defer cl.Close()
+	due := 0
+	eventually(w.t, 60*time.Second, "what is over is compacted away", func() (bool, string) {
+		// The cleaner leaves the last segment alone, and a record closes it. A
+		// tombstone of nothing says nothing.
+		var rs []*kgo.Record
+		for _, topic := range topics {
+			for n := range int32(partitions) {
+				rs = append(rs, &kgo.Record{Topic: topic, Partition: n, Key: []byte("kado/demo/nothing")})
+			}
+		}
+		must(w.t, cl.ProduceSync(w.t.Context(), rs...).FirstErr())
+		now, err := integration.Read(w.t.Context(), w.p.brokers, w.topics(), partitions)
+		must(w.t, err)
+		left := 0
+		due = 0
+		for _, topic := range topics {
+			d, l := overIn(before, now, topic)
+			due, left = due+d, left+l
+		}
+		return due > 0 && left == 0, fmt.Sprintf("%d of %d records are still there", left, due)
+	})
+	again := w.start("reconciler", "a")
+	again.restored()
+	again.stop()
+	w.t.Logf("the cleaner removed all of %d records that were over or aborted", due)
+}
+
+// overIn counts the records of a topic that were aborted or replaced by a later
+// one, and those of them that are still there.
+func overIn(before, now integration.History, topic string) (due, left int) {
+	for n, records := range before.All[topic] {
+		keep, there := map[int64]bool{}, map[int64]bool{}
+		last := map[string]int64{}
+		for _, r := range before.Committed[topic][n] {
+			last[string(r.Key)] = r.Offset
+		}
+		for _, offset := range last {
+			keep[offset] = true
+		}
+		for _, r := range now.All[topic][n] {
+			there[r.Offset] = true
+		}
+		for _, r := range records {
+			if !keep[r.Offset] {
+				due++
+				if there[r.Offset] {
+					left++
+				}
+			}
+		}
+	}
+	return due, left
 }
 
 // heal takes all rules away but the one for the protocol.

@@ -123,6 +123,7 @@ var scenarios = []scenario{
 	{"boundaries of the start", openBoundaries, never},
 	{"checkpoints", checkpoints, never},
 	{"rest", rest, never},
+	{"processors", processors, never},
 	{"at least once", atLeastOnce, never},
 	{"rebalance", rebalance, never},
 	{"pollers", pollers, never},

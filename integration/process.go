@@ -31,10 +31,15 @@ type Process struct {
 // is the address of its admin listener; more are further arguments. The
 // environment is ours without settings of rampstream, with the instance id.
 func StartProcess(path, instance, file, admin string, more ...string) (*Process, error) {
+	return StartProcessIn(nil, path, instance, file, admin, more...)
+}
+
+// StartProcessIn is StartProcess with more of an environment.
+func StartProcessIn(env []string, path, instance, file, admin string, more ...string) (*Process, error) {
 	name := path[strings.LastIndexByte(path, os.PathSeparator)+1:]
 	p := &Process{Name: name, Instance: instance, Admin: "http://" + admin, Log: &Output{}, done: make(chan struct{})}
 	p.cmd = exec.Command(path, append([]string{"-config", file, "-admin-listen", admin}, more...)...)
-	p.cmd.Env, p.cmd.Stderr, p.cmd.Stdout = Environment(instance), p.Log, p.Log
+	p.cmd.Env, p.cmd.Stderr, p.cmd.Stdout = append(Environment(instance), env...), p.Log, p.Log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -171,7 +171,13 @@ func (w *world) start(name, instance string) *process {
 // startOn runs a program on another configuration.
 func (w *world) startOn(name, instance, file string) *process {
 	w.t.Helper()
-	run, err := integration.StartProcess(filepath.Join(bin, name), instance, file, freeAddr(w.t))
+	return w.startIn(nil, name, instance, file)
+}
+
+// startIn runs a program with more of an environment.
+func (w *world) startIn(env []string, name, instance, file string) *process {
+	w.t.Helper()
+	run, err := integration.StartProcessIn(env, filepath.Join(bin, name), instance, file, freeAddr(w.t))
 	must(w.t, err)
 	p := &process{Process: run, w: w, name: name, log: run.Log}
 	w.mu.Lock()

@@ -123,6 +123,8 @@ var scenarios = []scenario{
 	{"boundaries of the start", openBoundaries, never},
 	{"checkpoints", checkpoints, never},
 	{"rest", rest, never},
+	{"ingest killed", ingestKilled, never},
+	{"ingest stopped", ingestStopped, never},
 	{"processors", processors, never},
 	{"at least once", atLeastOnce, never},
 	{"rebalance", rebalance, never},

@@ -182,16 +182,14 @@ func (g *PlainGroup) stageOut(ctx context.Context, until time.Time, out []stream
 func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
 	f := failures{tide: &g.tide}
 	ferr := g.chunks.send(ctx, g.cl, out, rs, func(i int) bool { return g.stage[out[i].Topic] == stage }, f.add)
-	if err := f.first(rs, g.pins); err != nil {
-		return err
-	}
-	if ferr != nil {
-		// What is still on its way must not land after the batch is read again.
-		err := fmt.Errorf("flush: %w: %w", stream.ErrTransient, ferr)
+	err := f.first(rs, g.pins)
+	if ferr != nil && !errors.Is(err, stream.ErrLoss) {
+		// What is still on its way must not land after the batch is read again, even
+		// where another record was refused.
+		err = fmt.Errorf("flush: %w: %w", stream.ErrTransient, ferr)
 		g.fail(err)
-		return err
 	}
-	return nil
+	return err
 }
 
 // lost ends the session when the client finds that sequence numbers which were

@@ -143,3 +143,32 @@ func TestPlainGroup_leaseEndsBetweenStages(t *testing.T) {
 		}
 	}
 }
+
+// A record that is refused must not hide that others are still on their way: what
+// lands of them after the batch was read again would stand behind what is newer.
+func TestPlainGroup_Commit_refusedBesideUnacknowledged(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+	put(t, cfg, "a", 0, "1")
+	g := openPlainFor(t, cfg, 3*time.Second)
+	pollN(t, g.Poll, 1)
+	away := make(chan struct{})
+	defer close(away)
+	for _, key := range []kmsg.Key{kmsg.Heartbeat, kmsg.Produce} {
+		kc.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+			kc.KeepControl()
+			kc.SleepControl(func() { <-away })
+			return nil, nil, false
+		})
+	}
+	ok, err := g.Commit(context15(t), []stream.Record{
+		{Topic: "out", Partition: 0, Value: []byte("on its way")},
+		{Topic: "out", Partition: 0, Value: make([]byte, 2<<20)},
+	})
+	var re *kafka.RecordError
+	if ok || err == nil || errors.As(err, &re) {
+		t.Errorf("Commit = %v, %v; want the end of the session", ok, err)
+	}
+	if _, err := g.Poll(context15(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+		t.Errorf("Poll of a session with records on their way = %v, want its end", err)
+	}
+}

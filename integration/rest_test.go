@@ -32,7 +32,7 @@ func rest(t *testing.T, p platform) {
 	for _, p := range procs {
 		still = append(still, p.most())
 	}
-	const rounds = 3
+	const rounds = 2
 	for range rounds {
 		load(40)
 	}

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"context"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"rampstream/internal/stream"
@@ -14,6 +16,12 @@ func (g *TxnGroup) Refresh() { g.cl.ForceMetadataRefresh() }
 func (g *Group) AnnounceLate() {
 	g.lease.wait()
 	g.blocked.Store(true)
+}
+
+// Mislead makes the log believe that a broker leads which is not there.
+func (l *Log) Mislead(topic string, partition, node int32) {
+	at, _ := l.leaders.find(context.Background(), topic, partition)
+	l.leaders.keep(topic, partition, leaderOf{node, at.id}, 0)
 }
 
 // ParseJAAS is parseJAAS.

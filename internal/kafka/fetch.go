@@ -211,7 +211,7 @@ func (l *Log) fetch(ctx context.Context, topic string, partition int32, offset i
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
 
-	kresp, err := l.cl.Broker(int(leader.node)).RetriableRequest(ctx, req)
+	kresp, err := l.askLeader(ctx, leader, req)
 	if err != nil {
 		return nil, err
 	}
@@ -226,6 +226,17 @@ func (l *Log) fetch(ctx context.Context, topic string, partition int32, offset i
 	}
 	// Throttled: the broker left the partition out.
 	return nil, kerr.ThrottlingQuotaExceeded
+}
+
+// askLeader asks the broker that leads, or led a moment ago: one that has gone
+// since is not in the cluster's metadata, and the client's error for that has
+// neither type nor code.
+func (l *Log) askLeader(ctx context.Context, leader leaderOf, req kmsg.Request) (kmsg.Response, error) {
+	resp, err := l.cl.Broker(int(leader.node)).RetriableRequest(ctx, req)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) && classOf(err) == nil {
+		err = fmt.Errorf("broker %d: %w: %w", leader.node, stream.ErrTransient, err)
+	}
+	return resp, err
 }
 
 // leaderCache remembers where a partition is led, until told to forget.

@@ -255,6 +255,22 @@ func TestLog_Read_followsAndSurvivesLeaderMoves(t *testing.T) {
 	}
 }
 
+// A leader that was killed is not in the metadata any more when it is asked.
+func TestLog_Read_leaderThatIsGone(t *testing.T) {
+	cfg, _ := start(t, 1, "a")
+	put(t, cfg, "a", 0, "1", "2")
+	l := openLog(t, cfg)
+	l.Mislead("a", 0, 99)
+	var got []string
+	err := l.Read(context15(t), "a", 0, 0, 2, true, func(r stream.Record) error {
+		got = append(got, string(r.Value))
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("Read = %q, %v; want it to ask who leads now", got, err)
+	}
+}
+
 func TestLog_Read_recordsKeepEverything(t *testing.T) {
 	cfg, _ := start(t, 1, "s")
 	p := openProducer(t, cfg, kafka.ProducerOptions{})

@@ -99,7 +99,7 @@ func (l *Log) endOfEpoch(ctx context.Context, topic string, partition, epoch int
 	rp.Partition, rp.LeaderEpoch = partition, epoch
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	kresp, err := l.cl.Broker(int(leader.node)).RetriableRequest(ctx, req)
+	kresp, err := l.askLeader(ctx, leader, req)
 	if err != nil {
 		return 0, err
 	}

@@ -16,9 +16,25 @@ import (
 	"rampstream/integration"
 )
 
+// Without transactions nobody coordinates them: such a fault could prove nothing.
+func TestPlan_atLeastOnce(t *testing.T) {
+	p, err := newPlan(1, nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if s := p.next(); s.Kind == killTxnCoordinator {
+			t.Fatalf("step %v at least once", s)
+		}
+	}
+	if _, err := newPlan(1, []kind{killTxnCoordinator}, true); err == nil {
+		t.Error("a plan of kill-txn-coordinator alone at least once; want an error")
+	}
+}
+
 func deal(t *testing.T, seed uint64, n int, kinds ...kind) []step {
 	t.Helper()
-	p, err := newPlan(seed, kinds)
+	p, err := newPlan(seed, kinds, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func runMain(ctx context.Context, args []string, out io.Writer) error {
 	if o.within == 0 {
 		o.within = o.sessionTO + o.txnTO + 15*time.Second
 	}
-	p, err := newPlan(o.seed, o.kinds)
+	p, err := newPlan(o.seed, o.kinds, o.atLeast)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w", errUsage, err)

@@ -68,15 +68,19 @@ type plan struct {
 	n     int
 }
 
-// newPlan is the plan of a seed; no kinds means all.
-func newPlan(seed uint64, kinds []kind) (*plan, error) {
+// newPlan is the plan of a seed; no kinds means all. At least once there are no
+// transactions, and nobody coordinates them.
+func newPlan(seed uint64, kinds []kind, atLeastOnce bool) (*plan, error) {
 	for _, k := range kinds {
 		if deck[k] == 0 {
 			return nil, fmt.Errorf("no fault %q; there are %s", k, strings.Join(words(allKinds()), ", "))
 		}
+		if atLeastOnce && k == killTxnCoordinator {
+			return nil, fmt.Errorf("no fault %q at least once: there is no transaction to coordinate", k)
+		}
 	}
 	if len(kinds) == 0 {
-		kinds = allKinds()
+		kinds = slices.DeleteFunc(allKinds(), func(k kind) bool { return atLeastOnce && k == killTxnCoordinator })
 	}
 	kinds = slices.Clone(kinds)
 	slices.Sort(kinds)

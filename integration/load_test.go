@@ -37,7 +37,7 @@ func (w *world) load() (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
 	go func() {
-		tick := time.NewTicker(120 * time.Millisecond)
+		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
 		for n := 0; ; n++ {
 			// What was begun is ended: the checker counts on every receipt.

@@ -14,7 +14,9 @@ const savedBatches = 25
 // committed at once. Under load a transaction an instant would cost brokers and
 // producer epochs more than the records do: then it goes on until MaxBatch or
 // MaxBytes is reached, or it is due: batches begin Interval apart on average, of
-// which savedBatches can be saved up. idled reports that a wait ended without
+// which savedBatches can be saved up. Full batches begin when they are full,
+// however fast they come, and whoever comes after them pays nothing for that: no
+// batch waits for longer than Interval. idled reports that a wait ended without
 // records.
 //
 // Rebalances wait for a batch, so Interval bounds what gathering adds to that.
@@ -31,8 +33,11 @@ func (l *Loop) gather(ctx context.Context, s Session, idle time.Duration) (rs []
 		return rs, idled, err
 	}
 	now := l.now()
-	if l.due.Before(now.Add(-savedBatches * l.Interval)) {
-		l.due = now.Add(-savedBatches * l.Interval)
+	switch saved, latest := now.Add(-savedBatches*l.Interval), now.Add(l.Interval); {
+	case l.due.Before(saved):
+		l.due = saved
+	case l.due.After(latest):
+		l.due = latest
 	}
 	size := sizeOf(rs)
 	for err == nil && len(rs) < most && size < bytes && ctx.Err() == nil {

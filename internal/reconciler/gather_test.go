@@ -123,6 +123,18 @@ func TestLoop_gather_fillsBatches(t *testing.T) {
 	})
 }
 
+// What comes after a long way behind waits for Interval and no longer, however
+// many full batches were made in no time.
+func TestLoop_gather_fullBatchesAreNotPaidForLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &feed{arrive: append(make([]time.Duration, 10_000), 50*time.Millisecond)}
+		f.run(t, &reconciler.Loop{MaxBatch: 100})
+		if n, last := len(f.at), f.at[len(f.at)-1]; n != 101 || last > 250*time.Millisecond {
+			t.Errorf("%d commits, the last after %v; want 101, and a lone record within 200 ms", n, last)
+		}
+	})
+}
+
 // An error of any poll ends the gathering, and the records count.
 func TestLoop_gather_recordsBesideALaterErrorCount(t *testing.T) {
 	w := newWorld(t)

@@ -39,14 +39,14 @@ func forgetting(t *testing.T, p platform) {
 		t.Fatalf("forget: exit code %d\n%s", code, out)
 	}
 	w.forgotten(key)
-	transitions := w.count(w.topics().Transition)
+	transitions := len(w.records(w.topics().Transition, key))
 	if a := w.intend(key.ID); a.Status != 200 { // late evidence
 		t.Fatalf("intent about a forgotten order: %d %s", a.Status, a.Body)
 	}
 	w.drained()
 	w.forgotten(key)
-	if n := w.count(w.topics().Transition); n != transitions {
-		t.Errorf("%d transitions after late evidence, %d before", n, transitions)
+	if n := len(w.records(w.topics().Transition, key)); n != transitions || n == 0 {
+		t.Errorf("%d transitions of %s after late evidence, %d before", n, key, transitions)
 	}
 	w.audit("after the FORGET")
 	w.finish([]*process{ingest}, []*process{poller}, reconciler)
@@ -91,22 +91,33 @@ func (w *world) forgotten(key events.Key) {
 // statesOf names the rule of each record of a state that is stored, oldest first.
 func (w *world) statesOf(key events.Key) (out []string) {
 	w.t.Helper()
-	cd, log := w.reading()
+	cd, _ := w.reading()
+	for _, r := range w.records(w.topics().OrderState, key) {
+		if r.Value == nil {
+			out = append(out, "tombstone")
+			continue
+		}
+		st, err := cd.DecodeOrderState(w.t.Context(), r.Value)
+		must(w.t, err)
+		out = append(out, st.DecidedBy)
+	}
+	return out
+}
+
+// records are those of key in a topic that is keyed by subject, oldest first.
+// It waits for the end of transactions that are open: that of one whose states
+// are read already may still be unwritten in another topic.
+func (w *world) records(topic string, key events.Key) (out []stream.Record) {
+	w.t.Helper()
+	_, log := w.reading()
 	n := stream.PartitionOf([]byte(key.String()), partitions)
-	topic := w.topics().OrderState
 	ends, err := log.Ends(w.t.Context(), n, topic)
 	must(w.t, err)
 	must(w.t, log.Read(w.t.Context(), topic, n, ends[topic].Start, ends[topic].End, true, func(r stream.Record) error {
-		if string(r.Key) != key.String() {
-			return nil
+		if string(r.Key) == key.String() {
+			out = append(out, r)
 		}
-		if r.Value == nil {
-			out = append(out, "tombstone")
-			return nil
-		}
-		st, err := cd.DecodeOrderState(w.t.Context(), r.Value)
-		out = append(out, st.DecidedBy)
-		return err
+		return nil
 	}))
 	return out
 }

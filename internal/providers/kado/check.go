@@ -96,12 +96,12 @@ func (c *Client) kyc(ctx context.Context, op, route string) (KYC, error) {
 		return KYC{}, err
 	}
 	data := kycData(doc)
-	out := KYC{Level: token(data.Get("status"), maxWord)}
+	out := KYC{Level: providers.Token(data.Get("status"), maxWord)}
 	if out.Level == "" {
 		return KYC{}, malformedAnswer(op, 200, errors.New("answer has no status"))
 	}
 	if v := data.Get("userId"); v.Kind() != jsonx.Absent && !v.IsNull() {
-		if out.UserID = token(v, 128); out.UserID == "" {
+		if out.UserID = providers.Token(v, 128); out.UserID == "" {
 			return KYC{}, &providers.CallError{Outcome: events.OutcomeMismatch, HTTPStatus: 200, Op: op, Err: errOtherID}
 		}
 	}

@@ -36,7 +36,7 @@ func (p *parser) SignWebhook(body []byte, at events.Millis) (map[string][]string
 
 // ExplainWebhook implements providers.WebhookDebugger.
 func (p *parser) ExplainWebhook(d providers.Delivery, path string) []providers.Step {
-	steps := []providers.Step{stepOf("method, encoding, media type and body", checkTransport(d, p.strict))}
+	steps := []providers.Step{stepOf("method, encoding, media type and body", providers.CheckJSONPost(d, p.strict))}
 	c := content{raw: d.Body}
 	c.doc, c.flags, c.err = jsonx.Scan(d.Body)
 	if c.err == nil {

@@ -14,13 +14,13 @@ func (p *parser) readDelivery(doc jsonx.Value) (events.Webhook, error) {
 	if doc.Kind() != jsonx.Object {
 		return events.Webhook{}, malformed("unknown_shape", "body is no object")
 	}
-	eventType := token(doc.Get("type"), maxWord)
+	eventType := providers.Token(doc.Get("type"), maxWord)
 	if eventType == "" {
 		return events.Webhook{}, malformed("unknown_shape", "type is no word")
 	}
 	resource := "order"
 	if v := doc.Get("resource"); v.Kind() != jsonx.Absent && !v.IsNull() {
-		if resource = token(v, maxWord); resource == "" {
+		if resource = providers.Token(v, maxWord); resource == "" {
 			return events.Webhook{}, malformed("unknown_shape", "resource is no word")
 		}
 	}
@@ -30,7 +30,7 @@ func (p *parser) readDelivery(doc jsonx.Value) (events.Webhook, error) {
 	}
 	w := events.Webhook{
 		Key:       events.Key{Provider: Name, Account: p.account, Kind: events.Order, ID: o.id},
-		EventType: eventType, StatusRaw: raw, DeliveryID: token(doc.Get("id"), 128), Facts: o.facts,
+		EventType: eventType, StatusRaw: raw, DeliveryID: providers.Token(doc.Get("id"), 128), Facts: o.facts,
 	}
 	w.Facts.StatusInData = o.word
 	if m, ok := p.vocabulary.Meaning(events.Order, raw); ok {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rampstream/internal/events"
+	"rampstream/internal/providers"
 	"rampstream/internal/providers/jsonx"
 )
 
@@ -18,9 +19,8 @@ type order struct {
 }
 
 var (
-	errNoID   = errors.New("no order id")
-	errBadID  = errors.New("order id is not usable as a key")
-	errAmount = errors.New("amount is not a decimal")
+	errNoID  = errors.New("no order id")
+	errBadID = errors.New("order id is not usable as a key")
 )
 
 // readOrder takes the whitelisted fields and nothing else: no wallet or
@@ -34,9 +34,9 @@ func readOrder(data jsonx.Value) (order, error) {
 	}
 	o := order{id: id, word: statusWord(data)}
 	f := &o.facts
-	f.TxHash = token(data.Get("txHash"), 128)
+	f.TxHash = providers.Token(data.Get("txHash"), 128)
 	f.CryptoNetwork = label(data.Get("blockchain"), 64)
-	f.CustomerID = token(data.Get("userRef"), 128)
+	f.CustomerID = providers.Token(data.Get("userRef"), 128)
 	f.ProviderCreatedAt = instant(data.Get("createdAt"))
 	if strings.HasPrefix(o.word, "success+failed") {
 		f.FundsTaken = "true"
@@ -101,7 +101,7 @@ func word(v jsonx.Value) (string, bool) {
 	if v.Kind() == jsonx.Absent || v.IsNull() {
 		return "null", true
 	}
-	s := token(v, maxWord)
+	s := providers.Token(v, maxWord)
 	return s, s != ""
 }
 
@@ -117,7 +117,7 @@ func readAmounts(f *events.Facts, data jsonx.Value) error {
 	if err != nil {
 		return err
 	}
-	symbol := token(data.At("cryptoCurrency", "symbol"), 32)
+	symbol := providers.Token(data.At("cryptoCurrency", "symbol"), 32)
 	f.Side = side(data, symbol, pay.unit, recv.unit)
 	f.CryptoAsset = symbol
 	switch f.Side {
@@ -144,7 +144,7 @@ func readAmounts(f *events.Facts, data jsonx.Value) error {
 func side(data jsonx.Value, symbol, payUnit, recvUnit string) string {
 	stated := ""
 	for _, name := range []string{"orderType", "type"} {
-		if s := strings.ToLower(token(data.Get(name), 32)); stated == "" && (s == "buy" || s == "sell") {
+		if s := strings.ToLower(providers.Token(data.Get(name), 32)); stated == "" && (s == "buy" || s == "sell") {
 			stated = s
 		}
 	}
@@ -170,34 +170,11 @@ type amount struct {
 	unit   string
 }
 
+// readAmount reads an amount with its unit. Decimal strings are not documented, but
+// unmistakable.
 func readAmount(v jsonx.Value) (amount, error) {
-	n, err := readLiteral(v.Get("amount"))
-	return amount{n, token(v.Get("unit"), 32)}, err
-}
-
-// readLiteral keeps the digits of a number. Decimal strings are not
-// documented, but unmistakable; every other kind is absent.
-func readLiteral(v jsonx.Value) (events.Amount, error) {
-	literal, ok := v.Literal()
-	if !ok {
-		if literal, ok = v.Text(); !ok || literal == "" {
-			return "", nil
-		}
-	}
-	a, err := events.ParseAmount(literal)
-	if err != nil {
-		return "", errAmount
-	}
-	return a, nil
-}
-
-// token is a string of the characters that may stand in a key, else "".
-func token(v jsonx.Value, limit int) string {
-	s, ok := v.Text()
-	if !ok || len(s) > limit || !events.ValidPart(s) {
-		return ""
-	}
-	return s
+	n, err := providers.ReadAmount(v.Get("amount"))
+	return amount{n, providers.Token(v.Get("unit"), 32)}, err
 }
 
 // label is a token that may have single inner blanks ("cosmos hub"), else "".

@@ -72,12 +72,12 @@ func readQuote(v jsonx.Value) (Quote, error) {
 	price, err1 := readAmount(v.Get("price"))
 	fee, err2 := readAmount(v.Get("totalFee"))
 	receive, err3 := readAmount(v.Get("receive"))
-	count, err4 := readLiteral(v.At("receive", "unitCount"))
+	count, err4 := providers.ReadAmount(v.At("receive", "unitCount"))
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return Quote{}, errAmount
+		return Quote{}, providers.ErrAmount
 	}
 	return Quote{
-		Asset: token(v.Get("asset"), 128), Price: price.amount, PriceUnit: price.unit, TotalFee: fee.amount,
+		Asset: providers.Token(v.Get("asset"), 128), Price: price.amount, PriceUnit: price.unit, TotalFee: fee.amount,
 		TotalFeeUnit: fee.unit, Receive: receive.amount, ReceiveUnit: receive.unit, ReceiveUnitCount: count,
 	}, nil
 }

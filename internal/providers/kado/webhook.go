@@ -3,7 +3,6 @@ package kado
 import (
 	"encoding/hex"
 	"errors"
-	"strings"
 	"time"
 
 	"rampstream/internal/events"
@@ -36,7 +35,7 @@ type named struct {
 
 // ParseWebhook implements providers.WebhookParser.
 func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
-	if err := checkTransport(d, p.strict); err != nil {
+	if err := providers.CheckJSONPost(d, p.strict); err != nil {
 		return events.Webhook{}, err
 	}
 	doc, flags, scanErr := jsonx.Scan(d.Body)
@@ -91,33 +90,4 @@ func (p *parser) parseHint(d providers.Delivery, doc jsonx.Value, flags jsonx.Fl
 		return events.Webhook{}, providers.Refuse(providers.ErrBadRequest, refused.Reason, refused.Detail)
 	}
 	return providers.Hint(w.Key, d, "unconfigured"), nil
-}
-
-// checkTransport refuses what no reading of the scheme has.
-func checkTransport(d providers.Delivery, strict bool) error {
-	if d.PathToken != "" { // the route has none: whoever appended one is not the provider
-		return providers.Refuse(providers.ErrUnauthentic, "path_token", "")
-	}
-	if d.Method != "POST" {
-		return providers.Refuse(providers.ErrBadRequest, "unknown_shape", "method is not POST")
-	}
-	for _, v := range d.Header["Content-Encoding"] {
-		if !strings.EqualFold(v, "identity") {
-			return providers.Refuse(providers.ErrUnsupportedMedia, "media_type", "content encoding")
-		}
-	}
-	types := d.Header["Content-Type"]
-	if len(types) > 1 || (strict && (len(types) == 0 || !isJSON(types[0]))) {
-		return providers.Refuse(providers.ErrUnsupportedMedia, "media_type", "content type")
-	}
-	if len(d.Body) == 0 {
-		// With an empty payloadHex nothing of the body would be authenticated.
-		return providers.Refuse(providers.ErrBadRequest, "empty_body", "")
-	}
-	return nil
-}
-
-func isJSON(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }

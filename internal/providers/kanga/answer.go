@@ -4,9 +4,9 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"rampstream/internal/events"
+	"rampstream/internal/providers"
 	"rampstream/internal/providers/jsonx"
 )
 
@@ -69,7 +69,7 @@ type payment struct {
 // an amount would pass for one whose amount fits.
 func readPayment(v jsonx.Value) (payment, error) {
 	state, ok := v.Get("state").Text()
-	if !ok || !word(state) {
+	if !ok || !providers.IsWord(state, maxWord) {
 		return payment{}, errState
 	}
 	literal, ok := v.Get("amount").Text()
@@ -81,7 +81,7 @@ func readPayment(v jsonx.Value) (payment, error) {
 		return payment{}, errAmount
 	}
 	currency, ok := v.Get("currency").Text()
-	if !ok || !word(currency) {
+	if !ok || !providers.IsWord(currency, maxWord) {
 		return payment{}, errCurrency
 	}
 	return payment{state: state, facts: events.Facts{CryptoAmount: amount, CryptoAsset: currency}}, nil
@@ -105,7 +105,7 @@ func readEstimates(body []byte) ([]Estimate, error) {
 	var out []Estimate
 	for _, m := range v.Members() {
 		literal, ok := m.Value.Text()
-		if !ok || !word(m.Key) {
+		if !ok || !providers.IsWord(m.Key, maxWord) {
 			return nil, errShape
 		}
 		amount, err := events.ParseAmount(literal)
@@ -122,16 +122,3 @@ func readEstimates(body []byte) ([]Estimate, error) {
 
 // maxWord bounds a state or currency; the longest documented has 10 bytes.
 const maxWord = 64
-
-// word reports whether s can stand in a record as a state or currency.
-func word(s string) bool {
-	if s == "" || len(s) > maxWord {
-		return false
-	}
-	for _, r := range s {
-		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) || unicode.IsSpace(r) {
-			return false
-		}
-	}
-	return true
-}

@@ -119,7 +119,7 @@ func (c *Client) CreatePaymentToken(ctx context.Context, nonce int64) (providers
 		return "", err
 	}
 	token, ok := r.body.Get("paymentToken").Text()
-	if !ok || !word(token) {
+	if !ok || !providers.IsWord(token, maxWord) {
 		return "", malformed(op, status, errToken)
 	}
 	return providers.Secret(token), nil

@@ -34,7 +34,7 @@ func (c *Client) StartURL(p StartPayment) (string, error) {
 	switch {
 	case err != nil || amount[0] == '-' || strings.Trim(string(amount), "0.") == "":
 		return "", fmt.Errorf("amount must be a decimal above zero: %w", ErrPayment)
-	case !word(p.Currency):
+	case !providers.IsWord(p.Currency, maxWord):
 		return "", fmt.Errorf("currency is missing: %w", ErrPayment)
 	case !events.ValidPart(p.TransactionKey):
 		return "", fmt.Errorf("transactionKey must be 1-128 of [A-Za-z0-9._:-]: %w", ErrPayment)

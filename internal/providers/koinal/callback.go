@@ -70,7 +70,7 @@ func sign(reading string, body []byte, secret providers.Secret) []byte {
 // bytes as they came, so nothing is parsed before it has been checked, and
 // nothing that is wrong with the content afterwards is an ErrBadRequest.
 func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
-	if err := checkTransport(d, p.strict); err != nil {
+	if err := providers.CheckJSONPost(d, p.strict); err != nil {
 		return events.Webhook{}, err
 	}
 	if len(p.keys) == 0 {
@@ -130,33 +130,6 @@ func (p *parser) readDelivery(body []byte) (events.Webhook, error) {
 		w.Status = m.Status
 	}
 	return w, nil
-}
-
-func checkTransport(d providers.Delivery, strict bool) error {
-	if d.PathToken != "" { // the route has none: whoever appended one is not the provider
-		return providers.Refuse(providers.ErrUnauthentic, "path_token", "")
-	}
-	if d.Method != "POST" {
-		return providers.Refuse(providers.ErrBadRequest, "unknown_shape", "method is not POST")
-	}
-	for _, v := range d.Header["Content-Encoding"] {
-		if !strings.EqualFold(v, "identity") {
-			return providers.Refuse(providers.ErrUnsupportedMedia, "media_type", "content encoding")
-		}
-	}
-	types := d.Header["Content-Type"]
-	if len(types) > 1 || (strict && (len(types) == 0 || !isJSON(types[0]))) {
-		return providers.Refuse(providers.ErrUnsupportedMedia, "media_type", "content type")
-	}
-	if len(d.Body) == 0 {
-		return providers.Refuse(providers.ErrBadRequest, "empty_body", "")
-	}
-	return nil
-}
-
-func isJSON(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }
 
 // signature finds the one signature header and decodes it.
@@ -224,7 +197,7 @@ func readReason(err error) providers.Reason {
 		return "no_order_id"
 	case errors.Is(err, errBadID):
 		return "bad_id"
-	case errors.Is(err, errAmount):
+	case errors.Is(err, providers.ErrAmount):
 		return "number_lossy"
 	}
 	return "unknown_shape"

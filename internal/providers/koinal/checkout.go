@@ -56,15 +56,15 @@ func (c *Client) Quote(ctx context.Context, q QuoteRequest) (Quote, error) {
 	if err != nil {
 		return Quote{}, err
 	}
-	fiat, err1 := readAmount(c.fields.get(data, "currency_amount"))
-	crypto, err2 := readAmount(c.fields.get(data, "cryptocurrency_amount"))
-	quoteToken := token(c.fields.get(data, "token"), 128)
+	fiat, err1 := providers.ReadAmount(c.fields.get(data, "currency_amount"))
+	crypto, err2 := providers.ReadAmount(c.fields.get(data, "cryptocurrency_amount"))
+	quoteToken := providers.Token(c.fields.get(data, "token"), 128)
 	if err1 != nil || err2 != nil || quoteToken == "" {
 		return Quote{}, malformedAnswer(op, http.StatusOK, errors.New("quote has no usable amounts and token"))
 	}
 	return Quote{
-		FiatAmount: fiat, FiatCurrency: token(c.fields.get(data, "currency"), 32), CryptoAmount: crypto,
-		CryptoAsset: token(c.fields.get(data, "cryptocurrency"), 32), Token: providers.Secret(quoteToken),
+		FiatAmount: fiat, FiatCurrency: providers.Token(c.fields.get(data, "currency"), 32), CryptoAmount: crypto,
+		CryptoAsset: providers.Token(c.fields.get(data, "cryptocurrency"), 32), Token: providers.Secret(quoteToken),
 	}, nil
 }
 

@@ -31,7 +31,7 @@ func (p *parser) SignWebhook(body []byte, _ events.Millis) (map[string][]string,
 
 // ExplainWebhook implements providers.WebhookDebugger. No reading uses the path.
 func (p *parser) ExplainWebhook(d providers.Delivery, _ string) []providers.Step {
-	steps := []providers.Step{stepOf("method, encoding, media type and body", checkTransport(d, p.strict))}
+	steps := []providers.Step{stepOf("method, encoding, media type and body", providers.CheckJSONPost(d, p.strict))}
 	if len(p.keys) == 0 {
 		return append(steps, providers.Step{Name: "signature", OK: true, Detail: "not looked at: the account says trust: hint"})
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rampstream/internal/events"
+	"rampstream/internal/providers"
 	"rampstream/internal/providers/jsonx"
 )
 
@@ -87,7 +88,6 @@ var (
 	errNoID   = errors.New("no order id")
 	errBadID  = errors.New("order id is not usable as a key")
 	errStatus = errors.New("status is no word")
-	errAmount = errors.New("amount is not a decimal")
 )
 
 // order is what we keep of an order.
@@ -110,14 +110,14 @@ func (f fields) read(v jsonx.Value) (order, error) {
 		return order{}, err
 	}
 	o := order{id: id, status: status, facts: events.Facts{
-		FiatCurrency: token(f.get(v, "currency"), 32), CryptoAsset: token(f.get(v, "cryptocurrency"), 32),
-		TxHash: token(f.get(v, "transaction_id"), 128), CustomerID: token(f.get(v, "customer_reference"), 128),
+		FiatCurrency: providers.Token(f.get(v, "currency"), 32), CryptoAsset: providers.Token(f.get(v, "cryptocurrency"), 32),
+		TxHash: providers.Token(f.get(v, "transaction_id"), 128), CustomerID: providers.Token(f.get(v, "customer_reference"), 128),
 		Side: "buy", // the product only sells crypto to customers
 	}}
-	if o.facts.FiatAmount, err = readAmount(f.get(v, "currency_amount")); err != nil {
+	if o.facts.FiatAmount, err = providers.ReadAmount(f.get(v, "currency_amount")); err != nil {
 		return order{}, err
 	}
-	if o.facts.CryptoAmount, err = readAmount(f.get(v, "cryptocurrency_amount")); err != nil {
+	if o.facts.CryptoAmount, err = providers.ReadAmount(f.get(v, "cryptocurrency_amount")); err != nil {
 		return order{}, err
 	}
 	return o, nil
@@ -167,29 +167,4 @@ func statusWord(s string) bool {
 		}
 	}
 	return len(s) <= maxStatus
-}
-
-// readAmount keeps the digits of a number or a decimal string; every other
-// kind, and "", is absent, which is not zero.
-func readAmount(v jsonx.Value) (events.Amount, error) {
-	literal, ok := v.Literal()
-	if !ok {
-		if literal, ok = v.Text(); !ok || literal == "" {
-			return "", nil
-		}
-	}
-	a, err := events.ParseAmount(literal)
-	if err != nil {
-		return "", errAmount
-	}
-	return a, nil
-}
-
-// token is a string of the characters that may stand in a key, else "".
-func token(v jsonx.Value, limit int) string {
-	s, ok := v.Text()
-	if !ok || len(s) > limit || !events.ValidPart(s) {
-		return ""
-	}
-	return s
 }

@@ -3,9 +3,9 @@ package kuna
 import (
 	"errors"
 	"time"
-	"unicode"
 
 	"rampstream/internal/events"
+	"rampstream/internal/providers"
 	"rampstream/internal/providers/jsonx"
 )
 
@@ -54,7 +54,7 @@ func readOperation(f fields, v jsonx.Value) (operation, error) {
 		return operation{}, errID
 	}
 	status, ok := f.get(v, "status").Text()
-	if !ok || !word(status) {
+	if !ok || !providers.IsWord(status, maxWord) {
 		return operation{}, errStatus
 	}
 	facts, err := operationFacts(f, v)
@@ -167,7 +167,7 @@ func (c Customer) facts() events.Facts {
 // record counts as not stated.
 func optional(v jsonx.Value) string {
 	s, ok := v.Text()
-	if !ok || !word(s) {
+	if !ok || !providers.IsWord(s, maxWord) {
 		return ""
 	}
 	return s
@@ -185,16 +185,3 @@ func instant(v jsonx.Value) events.Millis {
 
 // maxWord bounds a word or id in a record, in bytes.
 const maxWord = 128
-
-// word reports whether s can stand in a record: visible characters, no blank.
-func word(s string) bool {
-	if s == "" || len(s) > maxWord {
-		return false
-	}
-	for _, r := range s {
-		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) || unicode.IsSpace(r) {
-			return false
-		}
-	}
-	return true
-}

@@ -179,7 +179,7 @@ func fieldFaults(configured map[string]string) []string {
 		switch {
 		case !slices.Contains(knownFields, name):
 			faults = append(faults, fmt.Sprintf("api.fields.%s: unknown field, known are %v", name, knownFields))
-		case !word(configured[name]):
+		case !providers.IsWord(configured[name], maxWord):
 			faults = append(faults, fmt.Sprintf("api.fields.%s: must be a name", name))
 		}
 	}

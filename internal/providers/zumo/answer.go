@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rampstream/internal/events"
+	"rampstream/internal/providers"
 	"rampstream/internal/providers/jsonx"
 )
 
@@ -42,7 +43,7 @@ func readUser(v jsonx.Value) (User, error) {
 		return User{}, errWallet
 	}
 	if w := wallet.Get("id"); w.Kind() != jsonx.Absent && !w.IsNull() {
-		if u.WalletID, ok = w.Text(); !ok || !word(u.WalletID) {
+		if u.WalletID, ok = w.Text(); !ok || !providers.IsWord(u.WalletID, maxWord) {
 			return User{}, errWallet
 		}
 	}
@@ -92,7 +93,7 @@ func optional(v jsonx.Value) (s string, ok bool) {
 		return "", true
 	}
 	s, ok = v.Text()
-	return s, ok && (s == "" || word(strings.ReplaceAll(s, " ", "_"))) // names of networks may have blanks
+	return s, ok && (s == "" || providers.IsWord(strings.ReplaceAll(s, " ", "_"), maxWord)) // names of networks may have blanks
 }
 
 // List is one page of users.

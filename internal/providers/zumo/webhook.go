@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"time"
-	"unicode"
 
 	"rampstream/internal/events"
 	"rampstream/internal/providers"
@@ -96,7 +95,7 @@ func validID(id string) bool {
 // half a list must not stand where the whole one could.
 func signed(key events.Key, d providers.Delivery, body jsonx.Value, proof verified) (events.Webhook, error) {
 	eventType, ok := body.Get("eventType").Text()
-	if !ok || !word(eventType) {
+	if !ok || !providers.IsWord(eventType, maxWord) {
 		return events.Webhook{}, providers.Refuse(providers.ErrMalformed, "unknown_shape", "eventType")
 	}
 	subject := body.Get("subject")
@@ -115,7 +114,7 @@ func signed(key events.Key, d providers.Delivery, body jsonx.Value, proof verifi
 		Scheme:     proof.scheme,
 		Facts:      events.Facts{ProviderCreatedAt: instant(subject.Get("createdAt"))},
 	}
-	if id, ok := subject.At("wallet", "id").Text(); ok && word(id) {
+	if id, ok := subject.At("wallet", "id").Text(); ok && providers.IsWord(id, maxWord) {
 		w.Facts.WalletID = id
 	}
 	w.Status = customerStatus(raw)
@@ -162,19 +161,6 @@ func instant(v jsonx.Value) events.Millis {
 
 // maxWord bounds a word or id in a record, in bytes.
 const maxWord = 128
-
-// word reports whether s can stand in a record: visible characters, no blank.
-func word(s string) bool {
-	if s == "" || len(s) > maxWord {
-		return false
-	}
-	for _, r := range s {
-		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) || unicode.IsSpace(r) {
-			return false
-		}
-	}
-	return true
-}
 
 // listed are the members of the document's sample, and of a user of the API.
 var listed = providers.Listed(

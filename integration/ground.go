@@ -70,19 +70,34 @@ func (g Ground) Disagreements(ctx context.Context, t *inspect.Table) ([]string, 
 // Behind names an input that the reconciler's group has not committed to its
 // end, "" when there is none.
 func (g Ground) Behind(ctx context.Context) (string, error) {
-	inputs := g.Config.Topics.Names().Inputs()
-	high, err := ends(ctx, g.Admin.ListEndOffsets, inputs, g.Config.Topics.Partitions)
+	high, err := g.Ends(ctx)
 	if err != nil {
 		return "", err
 	}
+	return g.outside(ctx, high, func(at, end int64) bool { return at == end })
+}
+
+// Ends are where the reconciler's inputs end, by topic and partition.
+func (g Ground) Ends(ctx context.Context) (map[string][]int64, error) {
+	return ends(ctx, g.Admin.ListEndOffsets, g.Config.Topics.Names().Inputs(), g.Config.Topics.Partitions)
+}
+
+// Unread names an input that the reconciler's group has not committed up to
+// where it ended once, "" when there is none. Others may be writing to it.
+func (g Ground) Unread(ctx context.Context, ended map[string][]int64) (string, error) {
+	return g.outside(ctx, ended, func(at, end int64) bool { return at >= end })
+}
+
+// outside names an input of which what is committed is not right for its end.
+func (g Ground) outside(ctx context.Context, ended map[string][]int64, right func(at, end int64) bool) (string, error) {
 	done, err := g.Admin.FetchOffsets(ctx, g.Config.Reconciler.Group)
 	if err != nil {
 		return "", err
 	}
-	for _, topic := range inputs {
-		for n, end := range high[topic] {
+	for topic, ns := range ended {
+		for n, end := range ns {
 			at, ok := done.Lookup(topic, int32(n))
-			if end > 0 && (!ok || at.At != end) {
+			if end > 0 && (!ok || !right(at.At, end)) {
 				return fmt.Sprintf("%s-%d: %d of %d", topic, n, at.At, end), nil
 			}
 		}

@@ -18,6 +18,11 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// patience is how long anything may take that must come: a machine may be busy
+// with other things for many seconds, and a group may have to wait until a
+// session has timed out. It is reached only by a failure.
+const patience = 2 * time.Minute
+
 // eventually polls cond until it holds, or fails with what it last said.
 func eventually(t *testing.T, within time.Duration, what string, cond func() (ok bool, said string)) {
 	t.Helper()

@@ -64,26 +64,32 @@ func (w *world) load() (stop func()) {
 // right by chance moves again.
 const settledFor = time.Second
 
-// agreeWithin is long because a machine may be busy with other things; it is
-// reached only by a failure.
-const agreeWithin = 2 * time.Minute
-
 // agree waits until the providers are quiet and every state is what they
-// finally say, and stays so.
+// finally say, and stays so when the reconciler has read all that was said by
+// then: a delivery that it reads last may be a lie.
 func (w *world) agree() map[events.Key]events.State {
 	w.t.Helper()
 	table := w.table()
-	var since time.Time
-	eventually(w.t, agreeWithin, "every state agrees with its provider", func() (bool, string) {
+	var said map[string][]int64 // where the inputs ended when all agreed
+	var since time.Time         // when they were read to there
+	eventually(w.t, patience, "every state agrees with its provider", func() (bool, string) {
 		wrong, err := w.ground().Disagreements(w.t.Context(), table)
 		if err != nil {
 			return false, err.Error()
 		}
 		if len(wrong) > 0 || !w.sim.World.Quiet() {
-			since = time.Time{}
+			said, since = nil, time.Time{}
 			return false, fmt.Sprintf("quiet: %t, %d wrong:\n%s", w.sim.World.Quiet(), len(wrong), strings.Join(wrong, "\n"))
 		}
+		if said == nil {
+			if said, err = w.ground().Ends(w.t.Context()); err != nil {
+				return false, err.Error()
+			}
+		}
 		if since.IsZero() {
+			if unread, err := w.ground().Unread(w.t.Context(), said); err != nil || unread != "" {
+				return false, fmt.Sprintf("not read yet: %s, %v", unread, err)
+			}
 			since = time.Now()
 		}
 		return time.Since(since) >= settledFor, "they agree for too short a time"
@@ -95,7 +101,7 @@ func (w *world) agree() map[events.Key]events.State {
 // Nothing may be writing to them.
 func (w *world) drained() {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, "the reconciler has read its inputs", func() (bool, string) {
+	eventually(w.t, patience, "the reconciler has read its inputs", func() (bool, string) {
 		behind, err := w.ground().Behind(w.t.Context())
 		if err != nil {
 			return false, err.Error()

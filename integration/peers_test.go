@@ -163,7 +163,7 @@ func (w peered) settles() {
 		}
 	}
 	table := w.table()
-	eventually(w.t, agreeWithin, "every subject ends as its provider says", func() (bool, string) {
+	eventually(w.t, patience, "every subject ends as its provider says", func() (bool, string) {
 		if _, err := table.Refresh(w.t.Context()); err != nil {
 			return false, err.Error()
 		}
@@ -225,7 +225,7 @@ func (w peered) accountsAreApart() {
 		}
 		return n
 	}
-	eventually(w.t, agreeWithin, "the rival's orders are known", func() (bool, string) { n := known(); return n >= 6, fmt.Sprint(n) })
+	eventually(w.t, patience, "the rival's orders are known", func() (bool, string) { n := known(); return n >= 6, fmt.Sprint(n) })
 	for _, s := range w.subjects() {
 		if s.deliver == nil {
 			continue

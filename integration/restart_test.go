@@ -52,7 +52,7 @@ func restart(t *testing.T, p platform) {
 // restored waits until every partition is restored.
 func (p *process) restored() {
 	p.w.t.Helper()
-	eventually(p.w.t, 60*time.Second, p.String()+" restored its partitions", func() (bool, string) {
+	eventually(p.w.t, patience, p.String()+" restored its partitions", func() (bool, string) {
 		n := strings.Count(p.log.String(), "partition restored")
 		return n >= partitions, p.log.String()
 	})

@@ -139,7 +139,7 @@ func (w *world) rampctl(args ...string) (code int, out string) {
 // command runs a program to its end.
 func (w *world) command(name string, args ...string) (code int, out string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, name), args...)
 	cmd.Env = integration.Environment("it")
@@ -200,7 +200,7 @@ func (p *process) readiness() (int, string) { return p.Readiness(p.w.t.Context()
 
 func (p *process) ready() {
 	p.w.t.Helper()
-	eventually(p.w.t, 60*time.Second, p.String()+" is ready", func() (bool, string) {
+	eventually(p.w.t, patience, p.String()+" is ready", func() (bool, string) {
 		select {
 		case <-p.Done():
 			p.w.t.Fatalf("%s ended with code %d", p, p.Code())
@@ -214,7 +214,7 @@ func (p *process) ready() {
 // wait waits for the end of a program that was told to end.
 func (p *process) wait() int {
 	p.w.t.Helper()
-	ctx, cancel := context.WithTimeout(p.w.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(p.w.t.Context(), patience)
 	defer cancel()
 	code, err := p.Wait(ctx)
 	must(p.w.t, err)

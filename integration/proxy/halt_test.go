@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -45,22 +44,6 @@ func abandon(t *testing.T, p *proxy.Proxy, rule *proxy.Rule) {
 	p.Reset()
 }
 
-// values reads what there is, n of them, by either isolation level.
-func values(t *testing.T, p *proxy.Proxy, level kgo.IsolationLevel, n int) []string {
-	t.Helper()
-	cl := client(t, p, kgo.ConsumeTopics("t"), kgo.FetchIsolationLevel(level), kgo.FetchMaxWait(50*time.Millisecond))
-	var out []string
-	for ctx := within(t); len(out) < n; {
-		f := cl.PollFetches(ctx)
-		if err := f.Err(); err != nil {
-			t.Fatalf("%d of %d values: %v", len(out), n, err)
-		}
-		f.EachRecord(func(r *kgo.Record) { out = append(out, string(r.Value)) })
-	}
-	slices.Sort(out)
-	return out
-}
-
 // TestProxy_halts has a client stand still at a place of its transaction. Its
 // successor ends what it left behind.
 func TestProxy_halts(t *testing.T) {
@@ -93,10 +76,10 @@ func TestProxy_halts(t *testing.T) {
 			if err := produce(within(t), client(t, p, kgo.TransactionalID("x")), "next"); err != nil {
 				t.Fatal(err)
 			}
-			if got := values(t, p, kgo.ReadUncommitted(), len(tc.all)); !slices.Equal(got, tc.all) {
+			if got := values(t, p, kgo.ReadUncommitted()); !slices.Equal(got, tc.all) {
 				t.Errorf("read %v uncommitted, want %v", got, tc.all)
 			}
-			if got := values(t, p, kgo.ReadCommitted(), len(tc.committed)); !slices.Equal(got, tc.committed) {
+			if got := committed(t, p); !slices.Equal(got, tc.committed) {
 				t.Errorf("read %v, want %v", got, tc.committed)
 			}
 			if got := tc.rule.Codes(); !slices.Equal(got, tc.codes) {
@@ -109,7 +92,7 @@ func TestProxy_halts(t *testing.T) {
 		c := behindOne(t)
 		rule := &proxy.Rule{Key: kmsg.Produce, HaltAfter: true, Trim: notCut}
 		abandon(t, c, rule)
-		if got := values(t, c, kgo.ReadUncommitted(), 1); !slices.Equal(got, []string{"lost"}) {
+		if got := values(t, c, kgo.ReadUncommitted()); !slices.Equal(got, []string{"lost"}) {
 			t.Errorf("read %v uncommitted, want lost alone", got)
 		}
 		if got := rule.Codes(); !slices.Equal(got, []int16{0}) {

@@ -50,8 +50,7 @@ func TestTxnGroup_answersLostOnNewConnections(t *testing.T) {
 	if _, err := in.Publish(within(t), stream.Record{Topic: "a", Partition: 0, Value: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	g, err := kafka.OpenTxnGroup(t.Context(), cfg, kafka.TxnOptions{Group: "g", InstanceID: "1", TransactionalID: "g-1", Inputs: []string{"a"}, Outputs: []string{"out"},
-		TxnTimeout: 4 * time.Second, SessionTimeout: 6 * time.Second}, plain{})
+	g, err := kafka.OpenTxnGroup(t.Context(), cfg, kafka.TxnOptions{Group: "g", InstanceID: "1", TransactionalID: "g-1", Inputs: []string{"a"}, Outputs: []string{"out"}}, plain{})
 	if err != nil {
 		t.Fatal(err)
 	}

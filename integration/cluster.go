@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -31,7 +32,7 @@ type Node struct {
 
 // Do runs the script with some words.
 func (c Cluster) Do(ctx context.Context, words ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, c.Script, words...).CombinedOutput()
 	if err != nil {
@@ -84,14 +85,28 @@ func (c Cluster) Harm(ctx context.Context, word, id, want string) (string, error
 	if _, err := c.Do(ctx, word, id); err != nil {
 		return "", err
 	}
-	after, err := c.Node(ctx, id)
-	if err != nil {
-		return "", err
+	if err := c.becomes(ctx, id, want); err != nil {
+		return "", fmt.Errorf("after %s: %w", word, err)
 	}
-	if after.State != want {
-		return "", fmt.Errorf("node %s is %s after %s, want %s", id, after.State, word, want)
+	return fmt.Sprintf("node %s: %s pid %d, then %s", id, before.State, before.PID, want), nil
+}
+
+// becomes waits until the status says so of a node: a signal is obeyed, and a
+// process is there, when the machine comes to it.
+func (c Cluster) becomes(ctx context.Context, id, want string) error {
+	ctx, cancel := context.WithTimeout(ctx, statesWithin)
+	defer cancel()
+	for {
+		n, err := c.Node(ctx, id)
+		if err == nil && n.State == want {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, fmt.Errorf("node %s is %s, want %s", id, n.State, want))
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	return fmt.Sprintf("node %s: %s pid %d, then %s", id, before.State, before.PID, after.State), nil
 }
 
 // Heal starts and resumes whatever does not run, and waits until the brokers
@@ -117,20 +132,28 @@ func (c Cluster) Heal(ctx context.Context) error {
 
 // Whole waits until that many brokers are there and every replica is in sync.
 func (c Cluster) Whole(ctx context.Context, brokers int) error {
+	return c.until(ctx, brokers, brokers)
+}
+
+// Able waits until every partition has a leader and as many replicas in sync, up
+// to insync of its own, as a write wants that all must acknowledge.
+func (c Cluster) Able(ctx context.Context, insync int) error { return c.until(ctx, insync, insync) }
+
+func (c Cluster) until(ctx context.Context, brokers, insync int) error {
 	for {
-		missing, err := c.missing(ctx, brokers)
+		missing, err := c.missing(ctx, brokers, insync)
 		if err == nil && missing == "" {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the cluster is not whole: %s: %w", missing, ctx.Err())
+			return errors.Join(err, fmt.Errorf("the cluster lacks something: %s: %w", missing, ctx.Err()))
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-func (c Cluster) missing(ctx context.Context, brokers int) (string, error) {
+func (c Cluster) missing(ctx context.Context, brokers, insync int) (string, error) {
 	m, err := c.Admin.Metadata(ctx)
 	if err != nil {
 		return "no metadata", err
@@ -140,7 +163,7 @@ func (c Cluster) missing(ctx context.Context, brokers int) (string, error) {
 	}
 	for _, t := range m.Topics {
 		for _, p := range t.Partitions {
-			if p.Leader < 0 || len(p.ISR) < len(p.Replicas) {
+			if p.Leader < 0 || len(p.ISR) < min(insync, len(p.Replicas)) {
 				return fmt.Sprintf("%s-%d has leader %d and %d of %d replicas in sync", t.Topic, p.Partition, p.Leader, len(p.ISR), len(p.Replicas)), nil
 			}
 		}

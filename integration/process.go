@@ -116,35 +116,41 @@ func (p *Process) Pause() error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("pause %s: %w", p, err)
 	}
-	return p.paused(true)
+	return p.paused(true, statesWithin)
 }
 
 // Resume lets a paused process go on. It is an error if it was not paused any
 // more.
 func (p *Process) Resume() error {
-	if err := p.paused(true); err != nil {
+	if err := p.paused(true, 0); err != nil {
 		return err
 	}
 	if err := p.Signal(syscall.SIGCONT); err != nil {
 		return fmt.Errorf("resume %s: %w", p, err)
 	}
-	return p.paused(false)
+	return p.paused(false, statesWithin)
 }
 
-// paused waits until the system agrees.
-func (p *Process) paused(want bool) error {
-	state := ""
-	for range 100 {
+// statesWithin is how long a signal may take to be obeyed: a busy machine must
+// run the process once for it.
+const statesWithin = time.Minute
+
+// paused waits until the system agrees. It looks at least once.
+func (p *Process) paused(want bool, within time.Duration) error {
+	for deadline := time.Now().Add(within); ; {
 		out, err := exec.CommandContext(context.Background(), "ps", "-o", "stat=", "-p", strconv.Itoa(p.PID())).Output()
 		if err != nil {
 			return fmt.Errorf("%s: ps: %w", p, err)
 		}
-		if state = strings.TrimSpace(string(out)); strings.HasPrefix(state, "T") == want {
+		state := strings.TrimSpace(string(out))
+		if strings.HasPrefix(state, "T") == want {
 			return nil
+		}
+		if !time.Now().Before(deadline) {
+			return fmt.Errorf("%s: paused %t wanted, its state is %s", p, want, state)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
-	return fmt.Errorf("%s: paused %t wanted, its state is %s", p, want, state)
 }
 
 // Readiness is the status of /readyz and what it says; 0 while nothing answers.

@@ -178,7 +178,7 @@ func TestProcess_proofs(t *testing.T) {
 	addr := ln.Addr().String()
 	_ = ln.Close()
 	script := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec sleep 60\n"), 0o700); err != nil {
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	p, err := integration.StartProcess(script, "a", "none", addr)

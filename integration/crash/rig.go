@@ -40,6 +40,8 @@ type rig struct {
 	front   *front
 	watch   *watch
 	slots   []*slot
+	ports   map[int]bool   // that were given to programs
+	noted   sync.WaitGroup // processes whose end and output are not noted yet
 	undo    []func()
 
 	mu     sync.Mutex
@@ -52,7 +54,7 @@ type rig struct {
 // newRig builds the programs, finds or starts the cluster, and starts all
 // programs on topics of their own.
 func newRig(ctx context.Context, o options) (r *rig, err error) {
-	r = &rig{o: o, exits: map[int]int{}}
+	r = &rig{o: o, exits: map[int]int{}, ports: map[int]bool{}}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -132,7 +134,7 @@ func (r *rig) openCluster(ctx context.Context) (brokers []string, registry strin
 func (r *rig) populate(ctx context.Context, brokers []string, registry string) error {
 	var addresses []string
 	for range ingests {
-		a, err := freeAddr()
+		a, err := r.freeAddr()
 		if err != nil {
 			return err
 		}
@@ -222,12 +224,17 @@ func (r *rig) failed() error {
 }
 
 // freeAddr is a loopback address below the range of outgoing connections, so
-// that a program can be killed and started on it again.
-func freeAddr() (string, error) {
+// that a program can be killed and started on it again. It is given once.
+func (r *rig) freeAddr() (string, error) {
 	for range 1000 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(11000+rand.IntN(8000)))
+		port := 11000 + rand.IntN(8000)
+		if r.ports[port] {
+			continue
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		ln, err := net.Listen("tcp", addr)
 		if err == nil {
+			r.ports[port] = true
 			return addr, ln.Close()
 		}
 	}

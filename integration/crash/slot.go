@@ -60,11 +60,16 @@ func (r *rig) startAll(ctx context.Context, addresses []string) error {
 			return err
 		}
 	}
-	return r.allReady(ctx, 60*time.Second)
+	return r.allReady(ctx, patience)
 }
 
+// patience is how long anything may take that must come: a machine may be busy
+// with other things for many seconds, and a group may wait until a session has
+// timed out. It is reached only by a failure.
+const patience = 2 * time.Minute
+
 func (r *rig) addSlot(name, instance string, more ...string) (*slot, error) {
-	admin, err := freeAddr()
+	admin, err := r.freeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -93,42 +98,91 @@ func (s *slot) start() error {
 	}
 	s.p, s.expected = p, false
 	s.r.rec.write("start", map[string]any{"process": p.String()})
+	s.r.noted.Add(1)
 	go s.supervise(p)
 	return nil
 }
 
 func (s *slot) supervise(p *integration.Process) {
 	<-p.Done()
-	s.r.mu.Lock()
-	s.r.output.WriteString(p.Log.String())
-	s.r.mu.Unlock()
 	s.mu.Lock()
 	expected := s.expected || s.p != p
 	s.mu.Unlock()
-	if expected {
-		return
-	}
-	s.r.rec.write("exit", map[string]any{"process": p.String(), "code": p.Code()})
-	s.r.mu.Lock()
-	s.r.exits[p.Code()]++
-	s.r.ended = append(s.r.ended, fmt.Sprintf("%s ended by itself with code %d: %s", p, p.Code(), lastLine(p.Log.String())))
-	s.r.mu.Unlock()
-	if p.Code() != 1 {
+	s.note(p, expected)
+	switch {
+	case expected:
+	case p.Code() != 1:
 		s.r.fail(fmt.Errorf("%s ended by itself with code %d:\n%s", p, p.Code(), tail(p.Log.String(), 4000)))
-		return
+	default:
+		<-time.After(300 * time.Millisecond)
+		if err := s.start(); err != nil {
+			s.r.fail(err)
+		}
 	}
-	<-time.After(300 * time.Millisecond)
-	if err := s.start(); err != nil {
-		s.r.fail(err)
+}
+
+// note keeps what a process wrote, and that it ended by itself if nobody expected
+// it.
+func (s *slot) note(p *integration.Process, expected bool) {
+	defer s.r.noted.Done()
+	if !expected {
+		s.r.rec.write("exit", map[string]any{"process": p.String(), "code": p.Code()})
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.r.output.WriteString(p.Log.String())
+	if !expected {
+		s.r.exits[p.Code()]++
+		s.r.ended = append(s.r.ended, fmt.Sprintf("%s ended by itself with code %d: %s", p, p.Code(), lastLine(p.Log.String())))
+	}
+}
+
+// running waits until a process of the slot runs, as one does that ended by
+// itself and is being started again, and returns it with the slot locked.
+func (s *slot) running(ctx context.Context) (*integration.Process, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		select {
+		case <-s.p.Done():
+			s.mu.Unlock()
+		default:
+			return s.p, nil
+		}
+		if err := s.r.failed(); err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s %s does not run: %w", s.name, s.instance, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
 // expect says that the process of the slot is about to end, and returns it.
-func (s *slot) expect() *integration.Process {
-	s.mu.Lock()
+func (s *slot) expect(ctx context.Context) (*integration.Process, error) {
+	p, err := s.running(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer s.mu.Unlock()
 	s.expected = true
-	return s.p
+	return p, nil
+}
+
+// pause is SIGSTOP with its proof, and returns the process that was stopped.
+func (s *slot) pause(ctx context.Context) (*integration.Process, error) {
+	p, err := s.running(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	if err := p.Pause(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (s *slot) process() *integration.Process {
@@ -138,8 +192,11 @@ func (s *slot) process() *integration.Process {
 }
 
 // kill is kill -9 with its proof.
-func (s *slot) kill() (string, error) {
-	p := s.expect()
+func (s *slot) kill(ctx context.Context) (string, error) {
+	p, err := s.expect(ctx)
+	if err != nil {
+		return "", err
+	}
 	if err := p.Kill(); err != nil {
 		return "", err
 	}
@@ -148,11 +205,14 @@ func (s *slot) kill() (string, error) {
 
 // stop is SIGTERM, which must end with code 0.
 func (s *slot) stop(ctx context.Context) (string, error) {
-	p := s.expect()
+	p, err := s.expect(ctx)
+	if err != nil {
+		return "", err
+	}
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return "", fmt.Errorf("stop %s: %w", p, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	code, err := p.Wait(ctx)
 	if err != nil {
@@ -166,7 +226,11 @@ func (s *slot) stop(ctx context.Context) (string, error) {
 
 // end is for cleaning up.
 func (s *slot) end() {
-	if p := s.expect(); p != nil {
+	s.mu.Lock()
+	p := s.p
+	s.expected = true
+	s.mu.Unlock()
+	if p != nil {
 		p.End()
 	}
 }

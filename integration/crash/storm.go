@@ -19,7 +19,8 @@ import (
 type outcome struct {
 	step
 	Proof   string        `json:"proof"`
-	Took    time.Duration `json:"took_ns"`    // the fault itself
+	Took    time.Duration `json:"took_ns"`    // to make and to undo it
+	Lasted  time.Duration `json:"lasted_ns"`  // for which it kept everybody from committing
 	Silence time.Duration `json:"silence_ns"` // the longest of any partition, around it
 	Over    bool          `json:"over"`       // longer than allowed
 }
@@ -117,34 +118,38 @@ func (r *rig) load(ctx context.Context) (stop func() int64) {
 	}
 }
 
+// leastFaults are made however long they take: on a slow machine a minute is over
+// after two, which prove little.
+const leastFaults = 5
+
 // faults makes one fault after the other until the time is over. It waits
 // before each until traffic flows in every partition.
 func (r *rig) faults(ctx context.Context, p *plan, res *result, out io.Writer) error {
-	if err := r.watch.flows(ctx, time.Now(), 60*time.Second); err != nil {
+	if err := r.watch.flows(ctx, time.Now(), patience); err != nil {
 		return fmt.Errorf("before the first fault: %w", err)
 	}
-	for deadline := time.Now().Add(r.o.duration); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(r.o.duration); time.Now().Before(deadline) || len(res.outcomes) < leastFaults; {
 		s := p.next()
 		pause(ctx, s.Gap)
-		if err := r.watch.flows(ctx, time.Time{}, r.o.within); err != nil {
+		if err := r.watch.flows(ctx, time.Time{}, 4*r.o.within); err != nil {
 			return fmt.Errorf("%w: before step %v: %w", errVoid, s, err)
 		}
 		o := outcome{step: s}
 		begun := time.Now()
 		r.rec.write("fault begins", map[string]any{"step": s})
-		var err error
-		if o.Proof, err = r.perform(ctx, s); err != nil {
+		f, err := r.perform(ctx, s)
+		if err != nil {
 			return fmt.Errorf("step %v: %w", s, err)
 		}
-		o.Took = time.Since(begun)
+		o.Proof, o.Lasted, o.Took = f.proof, f.lasted, time.Since(begun)
 		if err := r.watch.flows(ctx, time.Now(), 4*r.o.within); err != nil {
 			return fmt.Errorf("step %v: %w", s, err)
 		}
 		o.Silence = r.watch.silence(begun)
-		o.Over = o.Silence > r.o.within+r.lasts(s)
+		o.Over = o.Silence > r.o.within+o.Lasted
 		r.rec.write("fault ended", map[string]any{"outcome": o})
 		res.outcomes = append(res.outcomes, o)
-		fmt.Fprintf(out, "crash: %v: silent for %5.1f s: %s\n", s, o.Silence.Seconds(), o.Proof)
+		fmt.Fprintf(out, "crash: %v: lasted %5.1f s, silent for %5.1f s: %s\n", s, o.Lasted.Seconds(), o.Silence.Seconds(), o.Proof)
 		if err := r.failed(); err != nil {
 			return err
 		}
@@ -152,18 +157,20 @@ func (r *rig) faults(ctx context.Context, p *plan, res *result, out io.Writer) e
 	return nil
 }
 
-// settleWithin is long: providers must end, and be asked a last time.
-const settleWithin = 150 * time.Second
+// settleWithin is long: providers must end, and be asked a last time, by a
+// machine that may be busy with other things.
+const settleWithin = 4 * time.Minute
 
 // settle heals everything and waits until every state is what its provider
-// finally says and stays so.
+// finally says and stays so when the reconcilers have read all that was said by
+// then.
 func (r *rig) settle(ctx context.Context) error {
 	healing, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	if err := r.cluster.Heal(healing); err != nil {
 		return err
 	}
-	if err := r.allReady(ctx, 90*time.Second); err != nil {
+	if err := r.allReady(ctx, patience); err != nil {
 		return err
 	}
 	cd, log, err := r.ground.Open(ctx)
@@ -174,21 +181,29 @@ func (r *rig) settle(ctx context.Context) error {
 	ctx, cancel = context.WithTimeout(ctx, settleWithin)
 	defer cancel()
 	table := newTable(r, cd, log)
-	since := time.Time{}
+	var said map[string][]int64 // where the inputs ended when all agreed
+	var since time.Time         // when they were read to there
 	for {
+		unread := ""
 		wrong, err := r.ground.Disagreements(ctx, table)
 		quiet := r.ground.Sim.World.Quiet()
 		switch {
-		case err != nil || len(wrong) > 0 || !quiet:
-			since = time.Time{}
+		case err != nil:
+		case len(wrong) > 0 || !quiet:
+			said, since = nil, time.Time{}
+		case said == nil:
+			said, err = r.ground.Ends(ctx)
 		case since.IsZero():
-			since = time.Now()
+			if unread, err = r.ground.Unread(ctx, said); err == nil && unread == "" {
+				since = time.Now()
+			}
 		case time.Since(since) > time.Second:
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(err, fmt.Errorf("not settled within %v: providers quiet: %t, %d subjects wrong\n%s", settleWithin, quiet, len(wrong), tail(strings.Join(wrong, "\n"), 2000)))
+			return errors.Join(err, fmt.Errorf("not settled within %v: providers quiet: %t, not read: %q, %d subjects wrong\n%s",
+				settleWithin, quiet, unread, len(wrong), tail(strings.Join(wrong, "\n"), 2000)))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -210,7 +225,8 @@ func (r *rig) finish(ctx context.Context, res *result) error {
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	r.noted.Wait() // of every process that ever ran
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	r.mu.Lock()
 	output := r.output.String()
@@ -236,7 +252,7 @@ func (r *rig) finish(ctx context.Context, res *result) error {
 }
 
 func (r *rig) drained(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		behind, err := r.ground.Behind(ctx)

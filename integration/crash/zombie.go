@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,42 +13,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// zombieFor is longer than a broker's session of 4 s: by then the others have
-// replaced it.
-const zombieFor = 7 * time.Second
-
 // zombieBroker stops the leader of a partition until it was replaced and lets it
 // go on. The proof that a client still spoke to it as the leader is a question
 // of ours that was on its way all the time: it reads a partition by the leader's
 // epoch of before, and the answer must refuse it.
-func (r *rig) zombieBroker(ctx context.Context, s step) (string, error) {
+func (r *rig) zombieBroker(ctx context.Context, s step) (fault, error) {
 	topic, partition := r.ground.Config.Topics.Names().ReconcilerPosition, int32(s.Pick%partitions)
-	id, err := r.victim(ctx, s)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", errVoid, err)
-	}
-	before, err := r.cluster.Admin.Metadata(ctx, topic)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", errVoid, err)
-	}
-	epoch := before.Topics[topic].Partitions[partition].LeaderEpoch
-	node, err := strconv.Atoi(id)
-	if err != nil {
-		return "", err
-	}
 	// A client of its own, which waits for long, and asks once before, so that
 	// the connection is there.
-	cl, err := kgo.NewClient(kgo.SeedBrokers(r.ground.Config.Kafka.Brokers...), kgo.RequestTimeoutOverhead(time.Minute))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(r.ground.Config.Kafka.Brokers...), kgo.RequestTimeoutOverhead(2*patience), kgo.ConnIdleTimeout(2*patience))
 	if err != nil {
-		return "", err
+		return fault{}, err
 	}
 	defer cl.Close()
-	if code, err := askLeader(ctx, cl, node, topic, partition, epoch); code != 0 || err != nil {
-		return "", fmt.Errorf("%w: node %s does not lead %s-%d at epoch %d: code %d, %w", errVoid, id, topic, partition, epoch, code, err)
+	node, epoch, err := r.leads(ctx, cl, topic, partition)
+	if err != nil {
+		return fault{}, fmt.Errorf("%w: %w", errVoid, err)
 	}
+	id := strconv.Itoa(int(node))
+	begun := time.Now()
 	proof, err := r.cluster.Harm(ctx, "pause", id, "paused")
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errVoid, err)
+		return fault{}, fmt.Errorf("%w: %w", errVoid, err)
 	}
 	type answer struct {
 		code int16
@@ -54,34 +42,71 @@ func (r *rig) zombieBroker(ctx context.Context, s step) (string, error) {
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		code, err := askLeader(ctx, cl, node, topic, partition, epoch)
+		code, err := askLeader(ctx, cl, int(node), topic, partition, epoch)
 		answered <- answer{code, err}
 	}()
-	pause(ctx, zombieFor+s.Hold)
-	leader, err := r.cluster.Leader(ctx, topic, partition)
-	if err != nil || leader == id {
+	leader, err := r.replaced(ctx, node, topic, partition)
+	if err != nil {
 		_, _ = r.cluster.Do(ctx, "resume", id)
-		return "", fmt.Errorf("%w: node %s was not replaced as leader of %s-%d: now %q, %w", errVoid, id, topic, partition, leader, err)
+		return fault{}, fmt.Errorf("%w: %w", errVoid, err)
 	}
+	pause(ctx, s.Hold)
 	back, err := r.cluster.Harm(ctx, "resume", id, "running")
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errVoid, err)
+		return fault{}, fmt.Errorf("%w: %w", errVoid, err)
+	}
+	f, err := r.healed(ctx, begun, proof, fmt.Sprintf("node %d leads %s-%d meanwhile", leader, topic, partition), back)
+	if err != nil {
+		return fault{}, err
 	}
 	got := <-answered
 	switch e := kerr.ErrorForCode(got.code); {
 	case got.err != nil:
-		return "", fmt.Errorf("%w: the resumed node %s did not answer what it was asked while it was stopped: %w", errVoid, id, got.err)
+		return fault{}, fmt.Errorf("%w: the resumed node %s did not answer what it was asked while it was stopped: %w", errVoid, id, got.err)
 	case e == nil:
-		proof += "; it answered a question of before as if it still led"
+		f.proof += "; it answered a question of before as if it still led"
 	default:
-		proof += "; to a question of before it answered " + kerr.TypedErrorForCode(got.code).Message
+		f.proof += "; to a question of before it answered " + kerr.TypedErrorForCode(got.code).Message
 	}
-	return fmt.Sprintf("%s, %s leads %s-%d meanwhile; %s", proof, leader, topic, partition, back), nil
+	return f, nil
+}
+
+// leads is the broker that leads a partition and says so itself, and its epoch.
+func (r *rig) leads(ctx context.Context, cl *kgo.Client, topic string, partition int32) (node, epoch int32, err error) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 100*time.Millisecond) {
+		m, merr := r.cluster.Admin.Metadata(ctx, topic)
+		if err = merr; err != nil {
+			continue
+		}
+		p := m.Topics[topic].Partitions[partition]
+		code, aerr := askLeader(ctx, cl, int(p.Leader), topic, partition, p.LeaderEpoch)
+		if err = aerr; err == nil && code == 0 {
+			return p.Leader, p.LeaderEpoch, nil
+		}
+	}
+	return 0, 0, errors.Join(err, fmt.Errorf("nobody says that it leads %s-%d", topic, partition))
+}
+
+// replaced waits until the others have given a broker up and another one leads
+// the partition: its session must end, and they choose a controller first if it
+// was that.
+func (r *rig) replaced(ctx context.Context, node int32, topic string, partition int32) (leader int32, err error) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline) && ctx.Err() == nil; pause(ctx, 100*time.Millisecond) {
+		m, merr := r.cluster.Admin.Metadata(ctx, topic)
+		if err = merr; err != nil {
+			continue
+		}
+		leader = m.Topics[topic].Partitions[partition].Leader
+		if leader > 0 && leader != node && !slices.Contains(m.Brokers.NodeIDs(), node) {
+			return leader, nil
+		}
+	}
+	return 0, errors.Join(err, fmt.Errorf("node %d was not replaced as leader of %s-%d: now %d", node, topic, partition, leader))
 }
 
 // askLeader asks one broker for the end of a partition by the leader's epoch.
 func askLeader(ctx context.Context, cl *kgo.Client, node int, topic string, partition, epoch int32) (int16, error) {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	req := kmsg.NewPtrListOffsetsRequest()
 	t := kmsg.NewListOffsetsRequestTopic()

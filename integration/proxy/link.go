@@ -181,6 +181,10 @@ func (l *link) requests() {
 			wait += rule.Delay
 		}
 		if wait > 0 && !l.sleep(wait) {
+			if rule != nil && rule.Hold { // its client has gone before
+				rule.through()
+				rule.after.Done()
+			}
 			return
 		}
 		switch {

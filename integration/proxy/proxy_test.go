@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -195,6 +196,27 @@ func TestProxy_holds(t *testing.T) {
 	}
 	if got := committed(t, p); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("read %v", got)
+	}
+}
+
+// TestProxy_holdsNobody: a client that has gone before its request was held is
+// not waited for.
+func TestProxy_holdsNobody(t *testing.T) {
+	p := behind(t)
+	cl := client(t, p)
+	rule := &proxy.Rule{Key: kmsg.Metadata, Times: 1, Hold: true, Delay: time.Hour}
+	p.Add(rule)
+	ctx := within(t)
+	go func() { _, _ = kmsg.NewPtrMetadataRequest().RequestWith(ctx, cl) }()
+	for rule.Held() == 0 {
+		if ctx.Err() != nil {
+			t.Fatal("the request never came")
+		}
+		runtime.Gosched()
+	}
+	p.Reset()
+	if codes := rule.Release(); len(codes) != 0 || rule.Held() != 0 {
+		t.Errorf("Release = %v, %d held; want none", codes, rule.Held())
 	}
 }
 

@@ -105,7 +105,7 @@ func Start(ctx context.Context, dialect string) (*Peers, error) {
 		return nil, ErrNoNode
 	}
 	_, file, _, _ := runtime.Caller(0)
-	p := &Peers{Dialect: dialect, Credentials: newCredentials(), client: &http.Client{Timeout: 20 * time.Second}}
+	p := &Peers{Dialect: dialect, Credentials: newCredentials(), client: &http.Client{Timeout: time.Minute}}
 	p.cmd = exec.CommandContext(ctx, node, filepath.Join(filepath.Dir(file), "peers.mjs"))
 	p.cmd.Stderr = os.Stderr
 	in, err := p.cmd.StdinPipe()

@@ -68,7 +68,7 @@ func newSide(t *testing.T, p *peers.Peers, name events.Provider) *side {
 		t.Fatalf("the account of %s: %q", name, faults)
 	}
 	s.env = providers.Env{
-		HTTP:       httpx.New(httpx.Options{AllowInsecure: true, Timeout: 10 * time.Second}),
+		HTTP:       httpx.New(httpx.Options{AllowInsecure: true, Timeout: time.Minute}),
 		Now:        func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 		WebhookURL: p.Credentials.Kado.WebhookURL,
 	}

@@ -1,6 +1,11 @@
 package integration_test
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,15 +26,23 @@ func lateEndsOld(t *testing.T, p platform) { late(t, p, kmsg.EndTxn, true) }
 
 func late(t *testing.T, p platform, key kmsg.Key, old bool) {
 	x := throughProxy(t, p, old)
-	held, refused := 0, map[string]int{}
-	for x.busy() {
-		rule := &proxy.Rule{Key: key, Client: reconcilerClient, Hold: true, Times: 1 + int(x.dice()*3)}
-		x.proxy.Add(rule)
-		// Until some are held, and then until the next transactions are under way.
-		eventually(t, 20*time.Second, "a request is held", func() (bool, string) { return rule.Held() > 0 || !x.busy(), "" })
+	var count atomic.Int64
+	refused := map[string]int{}
+	for x.busy() || count.Load() < 8 {
+		var held, passed owners
+		rule := &proxy.Rule{Key: key, Client: reconcilerClient, Hold: true, Times: 1 + int(x.dice()*3), Only: held.note}
+		after := &proxy.Rule{Key: key, Client: reconcilerClient, Only: passed.note} // looks on
+		x.proxy.Add(rule, after)
+		eventually(t, patience, "a request is held", func() (bool, string) { return rule.Held() > 0, "" })
+		// Until who sent it was heard by another connection, and then until the next
+		// transactions are under way.
+		eventually(t, patience, "who sent what is held sends it again", func() (bool, string) {
+			return passed.has(held.all()), fmt.Sprintf("held %v, passed on %v", held.all(), passed.all())
+		})
 		pause(t.Context(), time.Duration(100+x.dice()*700)*time.Millisecond)
+		after.Release()
 		for _, code := range rule.Release() {
-			held++
+			count.Add(1)
 			name := "none"
 			if err := kerr.TypedErrorForCode(code); err != nil {
 				name = err.Message
@@ -37,7 +50,44 @@ func late(t *testing.T, p platform, key kmsg.Key, old bool) {
 			refused[name]++
 		}
 	}
-	x.end(old)
-	x.hits("a request was let through late", held, 8)
+	x.end(old, met{"a request was let through late", func() int { return int(count.Load()) }, 8})
 	t.Logf("the brokers answered them %v", refused)
+}
+
+// owners are the transactional ids of requests.
+type owners struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+// note keeps whose a request is; it is a Rule's Only.
+func (o *owners) note(req kmsg.Request) bool {
+	id := ""
+	switch r := req.(type) {
+	case *kmsg.EndTxnRequest:
+		id = r.TransactionalID
+	case *kmsg.ProduceRequest:
+		if r.TransactionID != nil {
+			id = *r.TransactionID
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ids == nil {
+		o.ids = map[string]bool{}
+	}
+	o.ids[id] = true
+	return true
+}
+
+func (o *owners) all() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Sorted(maps.Keys(o.ids))
+}
+
+// has reports whether all of these were noted.
+func (o *owners) has(ids []string) bool {
+	have := o.all()
+	return !slices.ContainsFunc(ids, func(id string) bool { return !slices.Contains(have, id) })
 }

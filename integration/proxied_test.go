@@ -1,7 +1,10 @@
 package integration_test
 
 import (
+	"context"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,8 +25,17 @@ type proxied struct {
 	ingest     *process
 	poller     *process
 	reconciler []*process
-	placed     chan error
 	dice       func() float64
+	fewest     chan struct{} // closed when the orders of every run are placed
+	enough     chan struct{} // closed when no more are needed
+	placed     chan error
+}
+
+// met is a fault that must be met often enough, lest the run proves nothing.
+type met struct {
+	what string
+	got  func() int
+	want int
 }
 
 // reconcilerClient is part of the client ids of the reconcilers.
@@ -31,7 +43,7 @@ const reconcilerClient = "rampstream-reconciler"
 
 func throughProxy(t *testing.T, p platform, old bool) *proxied {
 	t.Helper()
-	x := &proxied{placed: make(chan error, 1)}
+	x := &proxied{fewest: make(chan struct{}), enough: make(chan struct{}), placed: make(chan error, 1)}
 	var mu sync.Mutex
 	dice := rand.New(rand.NewPCG(*seed, 11))
 	x.dice = func() float64 {
@@ -57,16 +69,49 @@ func throughProxy(t *testing.T, p platform, old bool) *proxied {
 	for _, p := range append(x.reconciler, x.ingest, x.poller) {
 		p.ready()
 	}
-	go func() { x.placed <- x.place(t.Context(), 50, 5, 8*time.Second) }()
+	go func() { x.placed <- x.placeOn(t.Context()) }()
 	return x
 }
 
-// busy reports whether orders are still placed.
-func (x *proxied) busy() bool { return len(x.placed) == 0 }
+// placeOn places orders for some seconds and then until there are enough: a
+// machine that is busy with other things meets fewer faults in the same time.
+func (x *proxied) placeOn(ctx context.Context) error {
+	err := x.place(ctx, 50, 5, 8*time.Second)
+	close(x.fewest)
+	for err == nil {
+		select {
+		case <-x.enough:
+			return nil
+		default:
+			err = x.place(ctx, 1, 0, 200*time.Millisecond)
+		}
+	}
+	return err
+}
 
-// end waits for all, heals the network, and checks everything.
-func (x *proxied) end(old bool) integration.Run {
+// busy reports whether the orders of every run are still placed.
+func (x *proxied) busy() bool {
+	select {
+	case <-x.fewest:
+		return false
+	default:
+		return true
+	}
+}
+
+// end waits until the orders are placed and the faults were met, heals the
+// network, and checks everything.
+func (x *proxied) end(old bool, faults ...met) integration.Run {
 	x.t.Helper()
+	eventually(x.t, patience, "the orders are placed", func() (bool, string) { return !x.busy(), "" })
+	for _, m := range faults {
+		eventually(x.t, patience, m.what, func() (bool, string) {
+			n := m.got()
+			return n >= m.want, fmt.Sprintf("%d times, want at least %d: the run proves nothing", n, m.want)
+		})
+		x.t.Logf("%s %d times", m.what, m.got())
+	}
+	close(x.enough)
 	must(x.t, <-x.placed)
 	x.proxy.Clear()
 	x.agree()
@@ -76,20 +121,12 @@ func (x *proxied) end(old bool) integration.Run {
 	x.drained()
 	for _, p := range x.reconciler {
 		p.stop()
+		x.t.Logf("%s lost %d sessions", p, strings.Count(p.log.String(), "session lost"))
 	}
 	run := x.record()
 	run.SharedEpochs = old
 	x.check(run)
 	return run
-}
-
-// hits fails a run in which a fault was not made often enough to prove anything.
-func (x *proxied) hits(what string, got, want int) {
-	x.t.Helper()
-	if got < want {
-		x.t.Errorf("%s %d times, want at least %d: the run proves nothing", what, got, want)
-	}
-	x.t.Logf("%s %d times", what, got)
 }
 
 // answersLost: the answer to every second request to end a transaction is lost
@@ -98,8 +135,7 @@ func answersLost(t *testing.T, p platform) {
 	x := throughProxy(t, p, false)
 	end := &proxy.Rule{Key: kmsg.EndTxn, Client: reconcilerClient, Drop: true, Chance: 0.5, Dice: x.dice}
 	x.proxy.Add(end)
-	x.end(false)
-	x.hits("an answer to EndTxn was lost", end.Hits(), 5)
+	x.end(false, met{"an answer to EndTxn was lost", end.Hits, 5})
 }
 
 // offsetsLost: of the requests that put the offsets into a transaction some are
@@ -109,9 +145,7 @@ func offsetsLost(t *testing.T, p platform) {
 	lost := &proxy.Rule{Key: kmsg.TxnOffsetCommit, Client: reconcilerClient, Lose: true, Chance: 0.3, Dice: x.dice}
 	dropped := &proxy.Rule{Key: kmsg.TxnOffsetCommit, Client: reconcilerClient, Drop: true, Chance: 0.3, Dice: x.dice}
 	x.proxy.Add(lost, dropped)
-	x.end(false)
-	x.hits("a TxnOffsetCommit was lost", lost.Hits(), 3)
-	x.hits("an answer to TxnOffsetCommit was lost", dropped.Hits(), 3)
+	x.end(false, met{"a TxnOffsetCommit was lost", lost.Hits, 3}, met{"an answer to TxnOffsetCommit was lost", dropped.Hits, 3})
 }
 
 // coordinatorStorm: coordinators answer two of five requests with an error that
@@ -145,9 +179,7 @@ func coordinatorStorm(t *testing.T, p platform) {
 		return resp
 	})
 	x.proxy.Add(end, offsets)
-	x.end(false)
-	x.hits("EndTxn was answered with a retriable error", end.Hits(), 5)
-	x.hits("TxnOffsetCommit was answered with a retriable error", offsets.Hits(), 5)
+	x.end(false, met{"EndTxn was answered with a retriable error", end.Hits, 5}, met{"TxnOffsetCommit was answered with a retriable error", offsets.Hits, 5})
 }
 
 // badNetwork: every connection lives for a second, everything lags, and now and
@@ -163,11 +195,12 @@ func badNetwork(t *testing.T, p platform) {
 	x.proxy.Add(muted...)
 	x.proxy.Reset()
 	before := x.proxy.Connections()
-	x.end(false)
-	x.hits("a connection was opened", x.proxy.Connections()-before, 25)
-	n := 0
-	for _, r := range muted {
-		n += r.Hits()
+	opened := func() int { return x.proxy.Connections() - before }
+	unanswered := func() (n int) {
+		for _, r := range muted {
+			n += r.Hits()
+		}
+		return n
 	}
-	x.hits("a request was never answered", n, 3)
+	x.end(false, met{"a connection was opened", opened, 25}, met{"a request was never answered", unanswered, 3})
 }

@@ -33,8 +33,13 @@ type Writer struct {
 	Transactional bool
 }
 
-// Read reads the whole of every topic. It waits, at most as long as ctx, until
-// no transaction is open.
+// openFor is how long a transaction may stay open: that of a process that died
+// for its timeout (30 s), until the coordinator comes round to it (10 s), and on a
+// busy machine for longer.
+const openFor = 90 * time.Second
+
+// Read reads the whole of every topic. It waits, at most for openFor, until no
+// transaction is open.
 func Read(ctx context.Context, brokers []string, topics stream.Topics, partitions int32) (History, error) {
 	h := History{Topics: topics, Partitions: partitions}
 	var err error
@@ -51,8 +56,11 @@ func Read(ctx context.Context, brokers []string, topics stream.Topics, partition
 }
 
 // settledEnds lists the ends of all partitions, again until the stable ends are
-// the ends or ctx is over: then what hangs shows in the result.
+// the ends or openFor is over: then what hangs shows in the result. Brokers that
+// come back may have to be asked again.
 func settledEnds(ctx context.Context, brokers, topics []string, partitions int32) (stable, high map[string][]int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, openFor)
+	defer cancel()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
 	if err != nil {
 		return nil, nil, err
@@ -60,19 +68,30 @@ func settledEnds(ctx context.Context, brokers, topics []string, partitions int32
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
 	for {
-		high, err = ends(ctx, adm.ListEndOffsets, topics, partitions)
-		if err == nil {
-			stable, err = ends(ctx, adm.ListCommittedOffsets, topics, partitions)
+		s, h, lerr := bothEnds(ctx, adm, topics, partitions)
+		if lerr == nil {
+			stable, high = s, h
 		}
-		if err != nil || equalEnds(stable, high) {
-			return stable, high, err
+		if lerr == nil && equalEnds(s, h) {
+			return stable, high, nil
 		}
 		select {
 		case <-ctx.Done():
+			if high == nil {
+				return nil, nil, lerr
+			}
 			return stable, high, nil
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+func bothEnds(ctx context.Context, adm *kadm.Client, topics []string, partitions int32) (stable, high map[string][]int64, err error) {
+	if high, err = ends(ctx, adm.ListEndOffsets, topics, partitions); err != nil {
+		return nil, nil, err
+	}
+	stable, err = ends(ctx, adm.ListCommittedOffsets, topics, partitions)
+	return stable, high, err
 }
 
 func ends(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topics []string, partitions int32) (map[string][]int64, error) {

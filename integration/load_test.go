@@ -129,7 +129,7 @@ func (w *world) finish(ingest, poller []*process, reconcilers ...*process) integ
 // record reads what the world has left behind.
 func (w *world) record() integration.Run {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*patience)
 	defer cancel()
 	var output strings.Builder
 	for _, p := range w.processes() {

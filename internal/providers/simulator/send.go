@@ -302,7 +302,7 @@ func (s *subject) countWeird() {
 const keptAnswer = 4 << 10
 
 // post sends one request and gives the answer's status, 0 for none, and the
-// beginning of its body.
+// beginning of its body. One that breaks off is none: what it said is not known.
 func (w *World) post(ctx context.Context, out *outgoing) (int, []byte) {
 	var body io.Reader
 	if out.body != nil {
@@ -318,8 +318,11 @@ func (w *World) post(ctx context.Context, out *outgoing) (int, []byte) {
 		return 0, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, keptAnswer)) // providers look at the status alone
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)                 // so that the connection is used again
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, keptAnswer))
+	if err != nil {
+		return 0, nil
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection is used again
 	return resp.StatusCode, answer
 }
 

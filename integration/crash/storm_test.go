@@ -37,7 +37,7 @@ func TestStorm(t *testing.T) {
 		{"ingest", []kind{killIngest, pauseIngest, stopIngest}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), *stormFor+12*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), *stormFor+17*time.Minute)
 			defer cancel()
 			args := []string{"-for", stormFor.String(), "-seed", strconv.FormatUint(*stormSeed, 10)}
 			if len(tc.kinds) > 0 {

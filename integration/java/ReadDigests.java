@@ -36,8 +36,11 @@ public class ReadDigests {
                 counts.put(tp, 0);
             }
             long deadline = System.nanoTime() + Duration.ofSeconds(IDLE_SECONDS).toNanos();
-            while (all.stream().anyMatch(tp -> c.position(tp) < ends.get(tp))) {
-                if (System.nanoTime() > deadline) {
+            for (long at = 0, now; all.stream().anyMatch(tp -> c.position(tp) < ends.get(tp)); at = now) {
+                now = all.stream().mapToLong(c::position).sum();
+                if (now > at) {
+                    deadline = System.nanoTime() + Duration.ofSeconds(IDLE_SECONDS).toNanos();
+                } else if (System.nanoTime() > deadline) {
                     throw new IllegalStateException("not read to the ends");
                 }
                 for (ConsumerRecord<byte[], byte[]> r : c.poll(Duration.ofMillis(200))) {

@@ -32,7 +32,7 @@ def main(brokers, isolation, topics):
         }
     )
     try:
-        known = consumer.list_topics(timeout=20).topics
+        known = consumer.list_topics(timeout=IDLE_SECONDS).topics
         parts = [(t, n) for t in topics for n in sorted(known[t].partitions)]
         consumer.assign([TopicPartition(t, n, 0) for t, n in parts])
         digests = {p: hashlib.sha256() for p in parts}
@@ -44,9 +44,10 @@ def main(brokers, isolation, topics):
                 raise TimeoutError(f"{len(left)} partitions not read to their ends")
             part = (message.topic(), message.partition())
             if message.error():
-                if message.error().code() != KafkaError._PARTITION_EOF:
+                if message.error().code() == KafkaError._PARTITION_EOF:
+                    left.discard(part)
+                elif not message.error().retriable():
                     raise KafkaException(message.error())
-                left.discard(part)
                 continue
             digests[part].update(struct.pack(">q", message.offset()))
             add(digests[part], message.key())

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -26,8 +27,12 @@ func kafkaAway(t *testing.T, p platform) {
 	var promised []integration.Receipt
 	accepted := func(id string) (bool, string) {
 		a := w.intend(id)
-		if a.Status != http.StatusOK {
-			return false, fmt.Sprintf("%d %s", a.Status, a.Body)
+		switch a.Status {
+		case http.StatusOK:
+		case http.StatusServiceUnavailable: // as it may be where Kafka takes long
+			return false, "503"
+		default:
+			t.Fatalf("an intent: %d %s, want 200 or 503", a.Status, a.Body)
 		}
 		var r integration.Receipt
 		must(t, json.Unmarshal(a.Body, &r))
@@ -35,16 +40,13 @@ func kafkaAway(t *testing.T, p platform) {
 		return true, ""
 	}
 	for n := range 20 {
-		if ok, said := accepted(fmt.Sprintf("before-%d", n)); !ok {
-			t.Fatalf("before the outage: %s", said)
-		}
+		eventually(t, patience, "an intent before the outage", func() (bool, string) { return accepted(fmt.Sprintf("before-%d", n)) })
 	}
 
 	down()
-	refused, slowest := 0, time.Duration(0)
-	eventually(t, 60*time.Second, "ingest says 503 and is not ready", func() (bool, string) {
-		a := w.intend(fmt.Sprintf("meanwhile-%d", refused))
-		slowest = max(slowest, a.Took)
+	var refused []time.Duration
+	eventually(t, patience, "ingest says 503 and is not ready", func() (bool, string) {
+		a := w.intend(fmt.Sprintf("meanwhile-%d", len(refused)))
 		switch seconds, err := strconv.Atoi(a.RetryAfter); {
 		case a.Status == http.StatusOK: // what was on its way may still be acknowledged
 			return false, "200"
@@ -53,27 +55,29 @@ func kafkaAway(t *testing.T, p platform) {
 		case err != nil || seconds < 1:
 			t.Fatalf("503 with Retry-After %q", a.RetryAfter)
 		}
-		refused++
+		refused = append(refused, a.Took)
 		code, said := ingest.readiness()
-		return refused >= 3 && code == http.StatusServiceUnavailable, fmt.Sprintf("%d refused; readiness %d %s", refused, code, said)
+		return len(refused) >= 5 && code == http.StatusServiceUnavailable, fmt.Sprintf("%d refused; readiness %d %s", len(refused), code, said)
 	})
-	if slowest > produceDeadline+time.Second {
-		t.Errorf("an answer took %v without Kafka; want at most %v", slowest, produceDeadline+time.Second)
+	// A machine that stands still for some seconds makes one answer late, not most
+	// of them; no answer waits for the 30 s that a record may.
+	slices.Sort(refused)
+	median, slowest := refused[len(refused)/2], refused[len(refused)-1]
+	if median > produceDeadline+time.Second || slowest > produceDeadline+15*time.Second {
+		t.Errorf("answers took %v without Kafka; want most of them within %v", refused, produceDeadline+time.Second)
 	}
 
 	up()
-	eventually(t, 60*time.Second, "ingest takes intents again", func() (bool, string) { return accepted(fmt.Sprintf("after-%d", len(promised))) })
+	eventually(t, patience, "ingest takes intents again", func() (bool, string) { return accepted(fmt.Sprintf("after-%d", len(promised))) })
 	ingest.ready()
 	for n := range 20 {
-		if ok, said := accepted(fmt.Sprintf("later-%d", n)); !ok {
-			t.Errorf("after the outage: %s", said)
-		}
+		eventually(t, patience, "an intent after the outage", func() (bool, string) { return accepted(fmt.Sprintf("later-%d", n)) })
 	}
 	ingest.stop()
 	run := w.record()
 	run.Receipts = promised
 	w.check(run)
-	t.Logf("%d answers 503, the slowest after %v; %d receipts kept", refused, slowest.Round(time.Millisecond), len(promised))
+	t.Logf("%d answers 503, most within %v, the slowest after %v; %d receipts kept", len(refused), median.Round(time.Millisecond), slowest.Round(time.Millisecond), len(promised))
 }
 
 // outage gives a platform whose brokers can be taken away and brought back: an
@@ -90,7 +94,7 @@ func outage(t *testing.T, p platform) (_ platform, down, up func()) {
 	t.Cleanup(func() { cluster.Close() })
 	p.brokers, p.registry = cluster.Brokers(), cluster.RegistryURL()
 	up = func() {
-		eventually(t, 20*time.Second, "the broker is back", func() (bool, string) {
+		eventually(t, patience, "the broker is back", func() (bool, string) {
 			again, err := embedded.Start(o)
 			if err != nil {
 				return false, err.Error()

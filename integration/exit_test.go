@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -109,7 +108,7 @@ func (w *world) refuses(name, file string, code int, words ...string) {
 // deleted waits until no broker knows a topic any more.
 func (w *world) deleted(topic string) {
 	w.t.Helper()
-	eventually(w.t, 30*time.Second, topic+" is deleted", func() (bool, string) {
+	eventually(w.t, patience, topic+" is deleted", func() (bool, string) {
 		for _, broker := range w.cfg.Kafka.Brokers {
 			plan, err := kafka.PlanTopics(context.Background(), kafka.Config{Brokers: []string{broker}}, []kafka.TopicSpec{{Name: topic, Partitions: partitions}})
 			if err != nil {

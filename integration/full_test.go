@@ -32,7 +32,7 @@ func diskFull(t *testing.T, p platform) {
 	ingest, poller, reconciler := w.startAll()
 	placed := make(chan error, 1)
 	go func() { placed <- w.place(t.Context(), 60, 6, 12*time.Second) }()
-	eventually(t, 30*time.Second, "records flow", func() (bool, string) {
+	eventually(t, patience, "records flow", func() (bool, string) {
 		ends := w.ends(w.topics().Intent)[w.topics().Intent]
 		for _, end := range ends {
 			if end == 0 {
@@ -42,10 +42,11 @@ func diskFull(t *testing.T, p platform) {
 		return true, ""
 	})
 
+	more := w.load() // a segment is begun only for a record
 	n.full("2")
 	n.full("3")
 	refused := 0
-	eventually(t, 60*time.Second, "ingest says 503", func() (bool, string) {
+	eventually(t, patience, "ingest says 503", func() (bool, string) {
 		a := w.intend(fmt.Sprintf("meanwhile-%d", refused))
 		switch a.Status {
 		case http.StatusOK: // what was on its way may still be acknowledged
@@ -60,24 +61,12 @@ func diskFull(t *testing.T, p platform) {
 	n.start("2")
 	n.start("3")
 	must(t, <-placed)
-	if code := reconciler.Code(); ended(reconciler) {
-		t.Logf("the reconciler ended with %d meanwhile: its supervisor starts it again", code)
-		reconciler = w.start("reconciler", "a")
-	}
-	for _, p := range []*process{ingest, poller, reconciler} {
-		p.ready()
-	}
+	more()
+	ingest.ready()
+	poller.ready()
+	reconciler = w.supervised(reconciler)
 	w.agree()
 	w.finish([]*process{ingest}, []*process{poller}, reconciler)
-}
-
-func ended(p *process) bool {
-	select {
-	case <-p.Done():
-		return true
-	default:
-		return false
-	}
 }
 
 // full lets no file of a node grow beyond what its own output needs to say so,
@@ -92,7 +81,7 @@ func (n *nodes) full(id string) {
 	if err != nil {
 		n.t.Fatalf("prlimit of node %s: %v\n%s", id, err, out)
 	}
-	eventually(n.t, 60*time.Second, "node "+id+" meets a full disk", func() (bool, string) {
+	eventually(n.t, patience, "node "+id+" meets a full disk", func() (bool, string) {
 		status, err := n.do("status")
 		return err == nil && strings.Contains(status, id+" down"), status
 	})

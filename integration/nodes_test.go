@@ -2,7 +2,9 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"rampstream/integration"
 	"rampstream/internal/providers/simulator"
+	"rampstream/internal/run"
 )
 
 // nodes are the servers of the real cluster, under control of scripts/kafka, or
@@ -27,11 +31,20 @@ type nodes struct {
 func controlled(t *testing.T) *nodes {
 	t.Helper()
 	n := &nodes{t: t, script: script(), harmed: map[string]string{}}
-	status, err := n.do("status")
+	have, err := integration.Cluster{Script: n.script}.Nodes(t.Context())
+	if err != nil || len(have) != 3 {
+		t.Skipf("no three nodes to harm: %s status lists %v (%v)", n.script, have, err)
+	}
+	// One that another scenario has left down is a failure and no reason to skip.
+	status := ""
+	eventually(t, patience, "three nodes run", func() (bool, string) {
+		status, err = n.do("status")
+		return err == nil && n.run(status, "1", "2", "3"), status
+	})
 	first, _, _ := strings.Cut(*realBrokers, ",")
 	_, port, _ := net.SplitHostPort(first)
-	if err != nil || !strings.Contains(status, "port="+port) || !strings.Contains(status, "3 running") {
-		t.Skipf("no three nodes to harm: %s status does not list the cluster of KAFKA_BROKERS (%v)\n%s", n.script, err, status)
+	if !strings.Contains(status, "port="+port) {
+		t.Skipf("no nodes to harm: %s status does not list the cluster of KAFKA_BROKERS\n%s", n.script, status)
 	}
 	t.Cleanup(func() {
 		for id, cure := range n.harmed {
@@ -43,6 +56,16 @@ func controlled(t *testing.T) *nodes {
 	return n
 }
 
+// run reports whether a status says that nodes run.
+func (n *nodes) run(status string, ids ...string) bool {
+	for _, id := range ids {
+		if !strings.Contains("\n"+status, "\n"+id+" running") {
+			return false
+		}
+	}
+	return true
+}
+
 // script is what controls the cluster.
 func script() string {
 	if s := os.Getenv("KAFKA_CONTROL"); s != "" {
@@ -52,7 +75,7 @@ func script() string {
 }
 
 func (n *nodes) do(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, n.script, args...).CombinedOutput()
 	return string(out), err
@@ -88,11 +111,73 @@ func brokerLost(t *testing.T, p platform) {
 	n.kill("2")
 	pause(t.Context(), 4*time.Second)
 	n.start("2")
+	if w.leading(3) == 0 {
+		t.Error("node 3 leads nothing: to stop it proves nothing")
+	}
 	n.pause("3")
-	pause(t.Context(), 12*time.Second) // longer than broker.session.timeout.ms, 9 s
+	eventually(t, patience, "the others have replaced node 3", func() (bool, string) {
+		led := w.leading(3)
+		return led == 0, fmt.Sprintf("it leads %d partitions", led)
+	})
+	pause(t.Context(), 2*time.Second)
 	n.resume("3")
 	must(t, <-placed)
+	reconciler = w.supervised(reconciler)
 	w.agree()
 	w.finish([]*process{ingest}, []*process{poller}, reconciler)
 	w.ownership(4)
+}
+
+// leading counts the partitions of our topics that a broker leads, -1 while
+// nobody says so. One that is fenced leads none.
+func (w *world) leading(node int32) (led int) {
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	defer cancel()
+	m, err := w.adm.Metadata(ctx, w.topics().All()...)
+	if err != nil {
+		return -1
+	}
+	for _, t := range m.Topics {
+		for _, p := range t.Partitions {
+			if p.Leader == node {
+				led++
+			}
+		}
+	}
+	return led
+}
+
+// supervised is a program as its supervisor has it: ready, and started again
+// where it ended with 1, as it may where brokers are gone for long.
+func (w *world) supervised(p *process) *process {
+	w.t.Helper()
+	for range 5 {
+		eventually(w.t, patience, p.String()+" is ready, or has ended", func() (bool, string) {
+			if ended(p) {
+				return true, ""
+			}
+			code, said := p.readiness()
+			return code == http.StatusOK, said
+		})
+		if !ended(p) {
+			return p
+		}
+		w.t.Logf("%s ended with %d: its supervisor starts it again", p, p.Code())
+		if p.Code() != run.Failed {
+			break
+		}
+		p = w.start(p.name, p.Instance)
+	}
+	w.t.Fatalf("%s ends by itself with %d\n%s", p, p.Code(), tail(p.log.String()))
+	return nil
+}
+
+// ended reports whether a process has ended.
+func ended(p *process) bool {
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
+	}
 }

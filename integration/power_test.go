@@ -54,14 +54,7 @@ func powerLoss(t *testing.T, p platform) {
 	}
 	// It fetches where the log does not reach any more, or finds its position
 	// beyond the end when it is opened again.
-	code := reconciler.wait()
-	for range 3 { // without brokers it may have ended with 1: its supervisor starts it again
-		if code != run.Failed {
-			break
-		}
-		reconciler = w.start("reconciler", "a")
-		code = reconciler.wait()
-	}
+	reconciler, code := w.gone(reconciler)
 	if said := reconciler.log.String(); code != run.Loss || !strings.Contains(said, w.topics().Webhook) {
 		t.Errorf("exit code %d after the end of %s was cut, want %d and its name\n%s", code, w.topics().Webhook, run.Loss, tail(said))
 	}

@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,9 +51,10 @@ func uncleanElection(t *testing.T, p platform) {
 	}
 	old := w.ends(all...)
 	for i := range 4 * partitions {
-		if a := w.intend(fmt.Sprintf("lost-%d", i)); a.Status != 200 {
-			t.Fatalf("intent beside a stopped follower: %d %s", a.Status, a.Body)
-		}
+		eventually(t, patience, "an intent beside a stopped follower is taken", func() (bool, string) {
+			a := w.intend(fmt.Sprintf("lost-%d", i))
+			return a.Status == http.StatusOK, fmt.Sprintf("%d %s", a.Status, a.Body)
+		})
 	}
 	must(t, v.place(t.Context(), 12, 0, 500*time.Millisecond))
 	v.agree()
@@ -80,8 +82,7 @@ func uncleanElection(t *testing.T, p platform) {
 	w.alarmed(ingest, topics.Intent, func(i int) { w.intend(fmt.Sprintf("again-%d", i)) })
 	w.alarmed(poller, topics.StatusCheck, func(int) {})
 	w.outgrow(high, inputs...)
-	again := w.start("reconciler", "a")
-	w.lost(again, inputs...)
+	again := w.lost(w.start("reconciler", "a"), inputs...)
 	if said := again.log.String(); !strings.Contains(said, "others may stand there") {
 		t.Errorf("the second reconciler does not say that the log was cut and has grown again\n%s", tail(said))
 	}
@@ -109,7 +110,7 @@ func (w *world) fragile(topic, leader, follower string) {
 	}
 	_, err = w.adm.AlterPartitionAssignments(w.t.Context(), req)
 	must(w.t, err)
-	eventually(w.t, 30*time.Second, topic+" has two replicas", func() (bool, string) {
+	eventually(w.t, patience, topic+" has two replicas", func() (bool, string) {
 		_, _ = w.adm.ElectLeaders(w.t.Context(), kadm.ElectPreferredReplica, set)
 		return w.each(topic, func(p kadm.PartitionDetail) bool {
 			return p.Leader == number(w.t, leader) && len(p.Replicas) == 2 && len(p.ISR) == 2
@@ -143,7 +144,7 @@ func (w *world) each(topic string, ok func(kadm.PartitionDetail) bool) (bool, st
 // alone waits until a node is the only one in sync.
 func (w *world) alone(topic, node string) {
 	w.t.Helper()
-	eventually(w.t, 30*time.Second, topic+" is in sync on one node alone", func() (bool, string) {
+	eventually(w.t, patience, topic+" is in sync on one node alone", func() (bool, string) {
 		return w.each(topic, func(p kadm.PartitionDetail) bool { return slices.Equal(p.ISR, []int32{number(w.t, node)}) })
 	})
 }
@@ -151,7 +152,7 @@ func (w *world) alone(topic, node string) {
 // led waits until a node leads a topic.
 func (w *world) led(topic, node string) {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, topic+" is led by node "+node, func() (bool, string) {
+	eventually(w.t, patience, topic+" is led by node "+node, func() (bool, string) {
 		return w.each(topic, func(p kadm.PartitionDetail) bool { return p.Leader == number(w.t, node) })
 	})
 }
@@ -160,7 +161,7 @@ func (w *world) led(topic, node string) {
 func (w *world) ends(topics ...string) map[string][]int64 {
 	w.t.Helper()
 	out := map[string][]int64{}
-	eventually(w.t, 30*time.Second, "the ends are known", func() (bool, string) {
+	eventually(w.t, patience, "the ends are known", func() (bool, string) {
 		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
 		defer cancel()
 		listed, err := w.adm.ListEndOffsets(ctx, topics...)
@@ -185,7 +186,7 @@ func (w *world) ends(topics ...string) map[string][]int64 {
 // grown waits until a topic is longer in some partition.
 func (w *world) grown(than map[string][]int64, topic string) {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, topic+" grows", func() (bool, string) {
+	eventually(w.t, patience, topic+" grows", func() (bool, string) {
 		now := w.ends(topic)[topic]
 		return slices.Compare(now, than[topic]) != 0, fmt.Sprint(now)
 	})
@@ -195,7 +196,7 @@ func (w *world) grown(than map[string][]int64, topic string) {
 func (w *world) readTo(topics ...string) {
 	w.t.Helper()
 	ends := w.ends(topics...)
-	eventually(w.t, 60*time.Second, "the reconciler has read its inputs", func() (bool, string) {
+	eventually(w.t, patience, "the reconciler has read its inputs", func() (bool, string) {
 		done, err := w.adm.FetchOffsets(w.t.Context(), w.cfg.Reconciler.Group)
 		if err != nil {
 			return false, err.Error()
@@ -230,17 +231,26 @@ func (w *world) outgrow(ends map[string][]int64, topics ...string) {
 	must(w.t, cl.ProduceSync(w.t.Context(), fill...).FirstErr())
 }
 
-// lost wants a reconciler to end for a loss in one of the topics, with offsets.
-func (w *world) lost(p *process, topics ...string) {
+// gone waits for the end of a reconciler and returns it, or the last of those
+// that its supervisor started again: without brokers one may end with 1.
+func (w *world) gone(p *process) (last *process, code int) {
 	w.t.Helper()
-	code := p.wait()
-	for range 3 { // without brokers it may have ended with 1: its supervisor starts it again
+	code = p.wait()
+	for range 3 {
 		if code != run.Failed {
 			break
 		}
 		p = w.start("reconciler", "a")
 		code = p.wait()
 	}
+	return p, code
+}
+
+// lost wants a reconciler to end for a loss in one of the topics, with offsets,
+// and returns the one that did.
+func (w *world) lost(p *process, topics ...string) *process {
+	w.t.Helper()
+	p, code := w.gone(p)
 	said := p.log.String()
 	last := said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]
 	w.t.Logf("%s", last)
@@ -248,14 +258,16 @@ func (w *world) lost(p *process, topics ...string) {
 	if code != run.Loss || !named || !strings.Contains(last, "offset") {
 		w.t.Errorf("exit code %d, want %d with one of %v and offsets\n%s", code, run.Loss, topics, tail(said))
 	}
+	return p
 }
 
-// alarmed waits until a program counts the loss of what was acknowledged to it.
+// alarmed waits until a program counts the loss of what was acknowledged to it,
+// and logs it. A poller that has asked about all asks again after a minute.
 func (w *world) alarmed(p *process, topic string, write func(int)) {
 	w.t.Helper()
 	i := 0
 	series := fmt.Sprintf(`ramp_%s_acknowledged_loss_total{topic="%s"}`, p.name, topic)
-	eventually(w.t, 60*time.Second, p.name+" sounds the alarm", func() (bool, string) {
+	eventually(w.t, 2*patience, p.name+" sounds the alarm", func() (bool, string) {
 		write(i)
 		i++
 		for line := range strings.Lines(p.Metrics(w.t.Context())) {
@@ -265,7 +277,8 @@ func (w *world) alarmed(p *process, topic string, write func(int)) {
 		}
 		return false, "no such series"
 	})
-	if said := p.log.String(); !strings.Contains(said, "acknowledged records are gone") || !strings.Contains(said, topic) {
-		w.t.Errorf("%s does not log the loss in %s\n%s", p.name, topic, tail(said))
-	}
+	eventually(w.t, patience, p.name+" logs the loss in "+topic, func() (bool, string) {
+		said := p.log.String()
+		return strings.Contains(said, "acknowledged records are gone") && strings.Contains(said, topic), tail(said)
+	})
 }

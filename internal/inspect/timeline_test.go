@@ -52,6 +52,7 @@ func TestTimeline_marks(t *testing.T) {
 	hook(100, 100, "wait", events.TrustSigned)
 	hook(101, 90, "early", events.TrustHint)    // ten minutes late
 	hook(102, 110, "ahead", events.TrustSigned) // eight minutes ahead
+	hook(102, 95, "tie", events.TrustSigned)    // of the same millisecond, and behind it
 	tr := events.Transition{ID: "t", Key: key, To: events.StatusCompleted, Rule: "terminal", Reason: "evidence", Terminal: true, DigestAfter: "d", TrueAt: minute(103), LearnedAt: minute(112)}
 	v, err := cd.EncodeTransition(tr)
 	write(minute(112), topics.Transition, v, err)
@@ -69,7 +70,7 @@ func TestTimeline_marks(t *testing.T) {
 	}
 	want := []string{
 		"new dup=false hint=false late=0 ahead=0 gap=0 fault=false", "new dup=true hint=false late=0 ahead=0 gap=0 fault=false",
-		"early dup=false hint=true late=10 ahead=0 gap=88 fault=false", "wait dup=false hint=false late=0 ahead=0 gap=0 fault=false",
+		"early dup=false hint=true late=10 ahead=0 gap=88 fault=false", "tie dup=false hint=false late=15 ahead=0 gap=0 fault=false", "wait dup=false hint=false late=0 ahead=0 gap=0 fault=false",
 		"ahead dup=false hint=false late=0 ahead=8 gap=0 fault=false", "UNKNOWN dup=false hint=false late=0 ahead=0 gap=0 fault=false",
 		"after dup=false hint=false late=0 ahead=0 gap=0 fault=false", "- dup=false hint=false late=0 ahead=0 gap=0 fault=true",
 	}

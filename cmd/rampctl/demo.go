@@ -77,10 +77,12 @@ running until a signal; any Kafka client can read its topics meanwhile.`,
 type running struct {
 	c       *cli
 	o       demoOptions
+	began   time.Time // from which --for counts
 	cfg     config.Config
 	sim     *demo.Sim
 	cluster *embedded.Cluster
-	ingest  string // base URL
+	ingest  string       // base URL
+	admin   net.Listener // of the poller, for rampctl poller
 	log     *slog.Logger
 	view    inspect.Reader
 	kafka   *kafka.Log
@@ -119,6 +121,7 @@ func (c *cli) runDemo(ctx context.Context, o demoOptions) (err error) {
 // prepare starts the cluster and the simulators and writes topics and schemas.
 // Everything listens before anything runs.
 func (d *running) prepare(ctx context.Context) (public net.Listener, err error) {
+	d.began = time.Now()
 	if d.cluster, err = embedded.Start(embedded.Options{BrokerAddr: d.o.brokerAddr, RegistryAddr: d.o.registry}); err != nil {
 		return nil, err
 	}
@@ -134,9 +137,11 @@ func (d *running) prepare(ctx context.Context) (public net.Listener, err error) 
 		return nil, err
 	}
 	d.cfg = d.sim.Config(d.cluster.Brokers(), d.cluster.RegistryURL())
-	if d.cfg.Poller.AdminListen, err = freeAddress(); err != nil { // for rampctl poller
+	// Bound here: an address that was free a moment ago may be taken by then.
+	if d.admin, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
+	d.cfg.Poller.AdminListen = d.admin.Addr().String()
 	if err := d.cfg.Validate(config.ForAll, known(), providers.Policy{Demo: true}); err != nil {
 		return nil, err
 	}
@@ -170,15 +175,6 @@ func (d *running) prepare(ctx context.Context) (public net.Listener, err error) 
 	return public, nil
 }
 
-// freeAddress is a loopback address that nobody listens on.
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return ln.Addr().String(), ln.Close()
-}
-
 func (d *running) announce() {
 	fmt.Fprintf(d.c.errw, "kafka      %s\nregistry   %s\ningest     %s\npoller     http://%s (/metrics, /lanes)\n",
 		strings.Join(d.cluster.Brokers(), ","), d.cluster.RegistryURL(), d.ingest, d.cfg.Poller.AdminListen)
@@ -192,8 +188,11 @@ func (d *running) announce() {
 func (d *running) start(ctx context.Context, g *errgroup.Group, public net.Listener) {
 	program := func(name string, f func(app.Program, context.Context) error) {
 		p := app.Program{Config: d.cfg, Providers: known(), Log: d.log.With("program", name), Metrics: telemetry.NewRegistry(name), Specs: d.cluster.Specs}
-		if name == config.ForIngest {
+		switch name {
+		case config.ForIngest:
 			p.Public = public
+		case config.ForPoller:
+			p.Admin = d.admin
 		}
 		g.Go(func() error {
 			if err := f(p, ctx); err != nil && ctx.Err() == nil {
@@ -216,6 +215,9 @@ func (d *running) close() error {
 	}
 	if d.cluster != nil {
 		d.cluster.Close()
+	}
+	if d.admin != nil {
+		_ = d.admin.Close() // the poller has closed it, if there was one
 	}
 	return nil
 }

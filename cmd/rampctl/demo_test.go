@@ -23,10 +23,14 @@ import (
 	"rampstream/internal/telemetry"
 )
 
+// patience is more than any of these tests takes where other programs have the
+// processors: nothing waits for it to end.
+const patience = 3 * time.Minute
+
 // The last line of stdout is the summary, and nothing is wrong or missing.
 func TestDemo_endsByItself(t *testing.T) {
 	var out, errw lockedBuffer
-	err := execute(t.Context(), []string{"demo", "--orders", "40", "--seed", "7", "--stage", "150ms", "-o", "json"}, nil, &out, &errw)
+	err := execute(t.Context(), []string{"demo", "--orders", "40", "--seed", "7", "--stage", "150ms", "--for", patience.String(), "-o", "json"}, nil, &out, &errw)
 	if err != nil {
 		t.Fatalf("demo = %v\n%s", err, errw.String())
 	}
@@ -70,7 +74,7 @@ func TestExecute_usage(t *testing.T) {
 // comes out: not in any topic, nor in the logs at their loudest.
 func TestDemo_leaksNothing(t *testing.T) {
 	var out, errw lockedBuffer
-	d := &running{c: &cli{out: &out, errw: &errw, output: "json"}, o: demoOptions{orders: 30, seed: 3, limit: 30 * time.Second, logs: "debug", stage: 100 * time.Millisecond}}
+	d := &running{c: &cli{out: &out, errw: &errw, output: "json"}, o: demoOptions{orders: 30, seed: 3, limit: patience, logs: "debug", stage: 100 * time.Millisecond}}
 	var err error
 	if d.log, err = telemetry.NewLogger(&errw, "demo", "debug", "json"); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func (d *running) watch(ctx context.Context) (summary, error) {
 	}
 	var deadline <-chan time.Time
 	if d.o.limit > 0 {
-		deadline = time.After(d.o.limit - time.Since(processStart))
+		deadline = time.After(d.o.limit - time.Since(d.began))
 	}
 	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()

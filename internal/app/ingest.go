@@ -13,7 +13,6 @@ import (
 	"rampstream/internal/kafka"
 	"rampstream/internal/providers"
 	"rampstream/internal/run"
-	"rampstream/internal/telemetry"
 )
 
 // Ingest runs the program that receives deliveries and intents until ctx ends.
@@ -37,7 +36,7 @@ func (p Program) Ingest(ctx context.Context) (err error) {
 		}
 	}
 	defer func() { _ = public.Close() }() // Run closes it too
-	admin, err := telemetry.OpenAdmin(p.Config.Ingest.AdminListen, p.Metrics, p.Log)
+	admin, err := p.admin(p.Config.Ingest.AdminListen)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (p Program) Poller(ctx context.Context) (err error) {
 		return err
 	}
 	c := p.Config.Poller
-	admin, err := telemetry.OpenAdmin(c.AdminListen, p.Metrics, p.Log)
+	admin, err := p.admin(c.AdminListen)
 	if err != nil {
 		return err
 	}

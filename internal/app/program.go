@@ -34,6 +34,8 @@ type Program struct {
 	Metrics   *prometheus.Registry
 	// Public is the listener of ingest; nil binds Config.Ingest.Listen.
 	Public net.Listener
+	// Admin is the admin listener of the program; nil binds its admin_listen.
+	Admin net.Listener
 	// Started, if not nil, is told the addresses that the program listens on
 	// once they are bound; "" for one that it does not have.
 	Started func(public, admin string)
@@ -127,6 +129,14 @@ func (p Program) runNamed(ctx context.Context, name string, check bool) error {
 		return p.Reconciler(ctx)
 	}
 	return fmt.Errorf("no program %q", name)
+}
+
+// admin is what the operators' pages are served by.
+func (p Program) admin(address string) (*telemetry.Admin, error) {
+	if p.Admin != nil {
+		return telemetry.NewAdmin(p.Admin, p.Metrics, p.Log), nil
+	}
+	return telemetry.OpenAdmin(address, p.Metrics, p.Log)
 }
 
 func (p Program) kafka(client string) kafka.Config {

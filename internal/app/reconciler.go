@@ -13,7 +13,6 @@ import (
 	"rampstream/internal/run"
 	"rampstream/internal/stream"
 	"rampstream/internal/table"
-	"rampstream/internal/telemetry"
 )
 
 // Reconciler runs the program that joins the evidence until ctx ends.
@@ -65,7 +64,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 		},
 	}
 	metrics.Watch(loop)
-	admin, err := telemetry.OpenAdmin(c.AdminListen, p.Metrics, p.Log)
+	admin, err := p.admin(c.AdminListen)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,11 @@ func OpenAdmin(address string, reg *prometheus.Registry, log *slog.Logger) (*Adm
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
+	return NewAdmin(ln, reg, log), nil
+}
+
+// NewAdmin is OpenAdmin on a listener that is there, which it closes.
+func NewAdmin(ln net.Listener, reg *prometheus.Registry, log *slog.Logger) *Admin {
 	a := &Admin{Checks: &Checks{log: log}, ln: ln, mux: http.NewServeMux()}
 	a.server = &http.Server{
 		Handler:           a.handler(reg),
@@ -48,7 +53,7 @@ func OpenAdmin(address string, reg *prometheus.Registry, log *slog.Logger) (*Adm
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          stdlog.New(ErrorLog(log), "", 0),
 	}
-	return a, nil
+	return a
 }
 
 func (a *Admin) handler(reg *prometheus.Registry) http.Handler {

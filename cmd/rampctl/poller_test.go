@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,19 +48,29 @@ func TestPoller(t *testing.T) {
 		OldestDue: now.Add(-90 * time.Second), AgesSampled: 1000, AgesUnasked: 20, AgeP50: 30_000, AgeP99: 61_000})
 	b := lanesServer(t,
 		poller.LaneSnapshot{Lane: "kado/acme", Configured: true, Rate: 1.25, ConfiguredRate: 5, Breaker: "open", OpenUntil: now.Add(100 * time.Second),
-			RetryAfter: now.Add(time.Hour + 200*time.Millisecond), Paused: true},
+			RetryAfter: now.Add(time.Hour), Paused: true},
 		poller.LaneSnapshot{Lane: "kuna/gone", Rate: 5, ConfiguredRate: 5, Breaker: "closed", Parked: 4, NonceAlarm: true, Refused: 9})
 
-	out, err := rampctl(t, "poller", "--admin", a+"/,"+strings.TrimPrefix(b, "http://"))
+	// As the command does, but for the clock: what is left is printed to the second.
+	var table bytes.Buffer
+	c := &cli{out: &table, errw: io.Discard, output: "text"}
+	urls, err := c.admins([]string{a + "/", strings.TrimPrefix(b, "http://")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(out, "\n")
+	asked, err := c.lanes(t.Context(), urls)
+	if err == nil {
+		err = c.laneTable(asked, len(urls) > 1, now.Time())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(table.String(), "\n")
 	for i, want := range []struct {
 		has []string
 	}{
 		{[]string{"LANE", "OLDEST DUE", "POLLER"}},
-		{[]string{"kado/acme", "1.25 of 5", "open 1m", "1h0m0s", "paused", b}},
+		{[]string{"kado/acme", "1.25 of 5", "open 1m40s", "1h0m0s", "paused", b}},
 		{[]string{"kanga/acme", " 600 ", " 7 ", "1767225600000", "1m30s", a}},
 		{[]string{"kuna/gone", "NONCE REFUSED TWICE", "not configured here", "4 cannot be asked", "9 unknown hints"}},
 	} {
@@ -73,9 +84,13 @@ func TestPoller(t *testing.T) {
 		"with 298 requests in the last minute the p99 age is 1m1s, the median 30s", "of 980 sampled open orders", "20 of the sample are not counted",
 		"600 are due: 2m0s at the whole budget", "no open order to have an age",
 	} {
-		if !strings.Contains(out, want) {
-			t.Errorf("no %q in:\n%s", want, out)
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in:\n%s", want, table.String())
 		}
+	}
+	out, err := rampctl(t, "poller", "--admin", a+"/,"+strings.TrimPrefix(b, "http://"))
+	if err != nil || !strings.Contains(out, "kanga/acme") || !strings.Contains(out, "kuna/gone") || !strings.Contains(out, "POLLER") {
+		t.Errorf("rampctl poller = %v, %s", err, out)
 	}
 
 	out, err = rampctl(t, "poller", "-o", "json", "--admin", a)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -109,7 +110,11 @@ func (c ctl) run(stdin string, line ...string) (out, errs string, code int) {
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(&o)
 	root.SetErr(&e)
-	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	// Kanga's nonces are milliseconds: no person makes two calls within one.
+	for began := time.Now().UnixMilli(); time.Now().UnixMilli() == began; {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	err := root.ExecuteContext(ctx)
 	if err != nil {

@@ -53,7 +53,7 @@ func TestACLs_eachIsNeeded(t *testing.T) {
 		}
 		t.Run("without "+lacks.Name, func(t *testing.T) {
 			admin, program := guarded(t)
-			if err := kafka.ApplyACLs(context15(t), admin, acls); err != nil {
+			if err := kafka.ApplyACLs(patient(t), admin, acls); err != nil {
 				t.Fatal(err)
 			}
 			put(t, admin, "a", 0, "1")
@@ -78,18 +78,18 @@ func TestACLs_eachIsNeeded(t *testing.T) {
 func run1(t *testing.T, cfg kafka.Config) error {
 	o := txnOptions("0")
 	o.Tables = []string{"table"}
-	g, err := kafka.OpenTxnGroup(context15(t), cfg, o, newTable(t))
+	g, err := kafka.OpenTxnGroup(patient(t), cfg, o, newTable(t))
 	if err != nil {
 		return err
 	}
 	defer g.Close()
 	for {
-		rs, err := g.Poll(context15(t), 10)
-		if err != nil {
+		rs, err := g.Poll(patient(t), 10)
+		if err != nil && !errors.Is(err, stream.ErrTransient) {
 			return err
 		}
 		if len(rs) > 0 {
-			_, err := g.Commit(context15(t), copies(rs))
+			_, err := g.Commit(patient(t), copies(rs))
 			return err
 		}
 	}
@@ -97,23 +97,23 @@ func run1(t *testing.T, cfg kafka.Config) error {
 
 func TestACLs_producerIsRefusedAtTheOpen(t *testing.T) {
 	admin, program := guarded(t)
-	if err := kafka.ApplyACLs(context15(t), admin, []kafka.ACL{allow(kafka.ResourceTopic, "out", "Read")}); err != nil {
+	if err := kafka.ApplyACLs(patient(t), admin, []kafka.ACL{allow(kafka.ResourceTopic, "out", "Read")}); err != nil {
 		t.Fatal(err)
 	}
 	for topic, word := range map[string]string{"out": "WRITE", "a": "TOPIC_AUTHORIZATION_FAILED"} {
-		_, err := kafka.OpenProducer(context15(t), program, kafka.ProducerOptions{Topics: []string{topic}})
+		_, err := kafka.OpenProducer(patient(t), program, kafka.ProducerOptions{Topics: []string{topic}})
 		if !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic "+topic) || !strings.Contains(err.Error(), word) {
 			t.Errorf("OpenProducer without a right to %s = %v; want ErrRefused with %s", topic, err, word)
 		}
 	}
-	if err := kafka.CheckPartitions(context15(t), program, []string{"out", "b"}, 1); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic b") {
+	if err := kafka.CheckPartitions(patient(t), program, []string{"out", "b"}, 1); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic b") {
 		t.Errorf("CheckPartitions = %v; want ErrRefused that names b", err)
 	}
 	// Who only reads may be kept from the dead letters; of what it sees a wrong count is refused.
-	if err := kafka.CheckVisiblePartitions(context15(t), program, []string{"out", "b"}, 1); err != nil {
+	if err := kafka.CheckVisiblePartitions(patient(t), program, []string{"out", "b"}, 1); err != nil {
 		t.Errorf("CheckVisiblePartitions = %v; want b left out", err)
 	}
-	if err := kafka.CheckVisiblePartitions(context15(t), program, []string{"b", "out"}, 3); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic out has 1 partitions") {
+	if err := kafka.CheckVisiblePartitions(patient(t), program, []string{"b", "out"}, 3); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "topic out has 1 partitions") {
 		t.Errorf("CheckVisiblePartitions of another count = %v; want ErrRefused that names out", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestMissingACLs(t *testing.T) {
 	admin, program := guarded(t)
 	missing := func() []kafka.ACL {
 		t.Helper()
-		got, err := kafka.MissingACLs(context15(t), admin, needed)
+		got, err := kafka.MissingACLs(patient(t), admin, needed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,25 +131,25 @@ func TestMissingACLs(t *testing.T) {
 	if diff := cmp.Diff(needed, missing()); diff != "" {
 		t.Errorf("missing at first (-want +got):\n%s", diff)
 	}
-	if err := kafka.ApplyACLs(context15(t), admin, needed[:4]); err != nil {
+	if err := kafka.ApplyACLs(patient(t), admin, needed[:4]); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(needed[4:], missing()); diff != "" {
 		t.Errorf("missing after a part (-want +got):\n%s", diff)
 	}
-	if err := kafka.ApplyACLs(context15(t), admin, needed); err != nil { // what is there is no change
+	if err := kafka.ApplyACLs(patient(t), admin, needed); err != nil { // what is there is no change
 		t.Fatal(err)
 	}
 	if got := missing(); len(got) != 0 {
 		t.Errorf("missing after all: %v", got)
 	}
-	if _, err := kafka.MissingACLs(context15(t), program, needed); !errors.Is(err, stream.ErrRefused) {
+	if _, err := kafka.MissingACLs(patient(t), program, needed); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("MissingACLs of a program = %v, want ErrRefused", err)
 	}
-	if err := kafka.ApplyACLs(context15(t), program, needed); !errors.Is(err, stream.ErrRefused) {
+	if err := kafka.ApplyACLs(patient(t), program, needed); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("ApplyACLs of a program = %v, want ErrRefused", err)
 	}
-	if err := kafka.ApplyACLs(context15(t), admin, []kafka.ACL{{Principal: "User:x", Resource: "nonsense", Operation: "Read"}}); err == nil {
+	if err := kafka.ApplyACLs(patient(t), admin, []kafka.ACL{{Principal: "User:x", Resource: "nonsense", Operation: "Read"}}); err == nil {
 		t.Error("ApplyACLs of a resource that is none succeeded")
 	}
 }

@@ -22,7 +22,8 @@ type assignee struct {
 	assigned [][]int32
 	running  int
 	most     int
-	full     chan struct{}
+	full     chan struct{} // closed once as many run
+	opened   bool
 	revoked  []int32
 }
 
@@ -30,7 +31,7 @@ func (a *assignee) Assigned(ps []int32) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.assigned = append(a.assigned, slices.Clone(ps))
-	a.full = make(chan struct{})
+	a.full, a.opened = make(chan struct{}), false
 	return a.parallel
 }
 
@@ -39,7 +40,8 @@ func (a *assignee) Restore(ctx context.Context, p int32, _ stream.Log, committed
 	a.running++
 	a.most = max(a.most, a.running)
 	full := a.full
-	if a.running == a.parallel {
+	if a.running == a.parallel && !a.opened {
+		a.opened = true // the next one may come before the others have counted down
 		close(full)
 	}
 	a.mu.Unlock()
@@ -107,7 +109,7 @@ func TestTxnGroup_failedRestoreEndsTheOthers(t *testing.T) {
 	cfg, _ := start(t, 4, "a", "b", "out")
 	tb := &assignee{parallel: 3, fail: fmt.Errorf("digest differs: %w", stream.ErrLoss)}
 	g := openTxn(t, cfg, txnOptions("0"), tb)
-	if _, err := g.Poll(context15(t), 1); !errors.Is(err, stream.ErrLoss) {
+	if _, err := g.Poll(patient(t), 1); !errors.Is(err, stream.ErrLoss) {
 		t.Fatalf("Poll = %v, want ErrLoss", err)
 	}
 	g.Close()

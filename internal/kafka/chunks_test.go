@@ -41,7 +41,7 @@ func TestCommit_topicTakesLessThanABatch(t *testing.T) {
 			commit := func() error {
 				for {
 					pollN(t, g.Poll, 1)
-					if ok, err := g.Commit(context15(t), out); ok || err != nil {
+					if ok, err := g.Commit(patient(t), out); ok || err != nil {
 						return err
 					}
 				}
@@ -75,13 +75,13 @@ func TestProducer_Publish_topicTakesLessThanABatch(t *testing.T) {
 	var all sync.WaitGroup
 	for range fit {
 		all.Go(func() {
-			if _, err := p.Publish(context15(t), record(10_000)); err != nil {
+			if _, err := p.Publish(patient(t), record(10_000)); err != nil {
 				t.Errorf("Publish of a record that fits = %v", err)
 			}
 		})
 	}
 	all.Go(func() {
-		if _, err := p.Publish(context15(t), record(50_000)); !errors.Is(err, stream.ErrTooLarge) {
+		if _, err := p.Publish(patient(t), record(50_000)); !errors.Is(err, stream.ErrTooLarge) {
 			t.Errorf("Publish of one that does not = %v, want ErrTooLarge", err)
 		}
 	})

@@ -191,7 +191,10 @@ func TestConfig_security(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.props["security.protocol"] = "SASL_SSL"
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			if errors.Is(tc.err, stream.ErrTransient) {
+				ctx, cancel = context.WithTimeout(t.Context(), 5*time.Second) // it is tried again until then
+			}
 			defer cancel()
 			p, err := kafka.OpenProducer(ctx, kafka.Config{Brokers: kc.ListenAddrs(), Properties: tc.props}, kafka.ProducerOptions{Topics: []string{"s"}})
 			if !errors.Is(err, tc.err) {
@@ -214,7 +217,7 @@ func TestConfig_metrics(t *testing.T) {
 	cfg.Registerer = reg
 	// A client that closes gives its names free for the next one.
 	for range 2 {
-		p, err := kafka.OpenProducer(context15(t), cfg, kafka.ProducerOptions{Topics: []string{"s"}})
+		p, err := kafka.OpenProducer(patient(t), cfg, kafka.ProducerOptions{Topics: []string{"s"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +232,7 @@ func TestConfig_metrics(t *testing.T) {
 		if !found {
 			t.Error("no ramp_kafka_ metrics while a producer is open")
 		}
-		if err := p.Close(context15(t)); err != nil {
+		if err := p.Close(patient(t)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 func TestLog_Describe(t *testing.T) {
 	cfg, kc := start(t, 1, "a", "b")
 	l := openLog(t, cfg)
-	first, err := l.Describe(context15(t), "a", "b")
+	first, err := l.Describe(patient(t), "a", "b")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,14 +26,14 @@ func TestLog_Describe(t *testing.T) {
 	if err := kc.CreateTopic("a", 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	again, err := l.Describe(context15(t), "a", "b")
+	again, err := l.Describe(patient(t), "a", "b")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if again["a"].ID == a.ID || again["b"] != b {
 		t.Errorf("after one was made anew: %+v, before: %+v", again, first)
 	}
-	if _, err := l.Describe(context15(t), "gone"); !errors.Is(err, stream.ErrRefused) {
+	if _, err := l.Describe(patient(t), "gone"); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("Describe of no topic = %v, want ErrRefused", err)
 	}
 }

@@ -18,6 +18,9 @@ func (g *Group) AnnounceLate() {
 	g.blocked.Store(true)
 }
 
+// Lapse has the lease run out now.
+func (g *PlainGroup) Lapse() { g.lease.lapse() }
+
 // Mislead makes the log believe that a broker leads which is not there.
 func (l *Log) Mislead(topic string, partition, node int32) {
 	at, _ := l.leaders.find(context.Background(), topic, partition)

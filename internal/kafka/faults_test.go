@@ -79,7 +79,7 @@ func TestTxnGroup_Commit_answerLost(t *testing.T) {
 			visible := 0
 			for visible < 2 {
 				rs := pollN(t, g.Poll, 1)
-				ok, err := g.Commit(context15(t), copies(rs))
+				ok, err := g.Commit(patient(t), copies(rs))
 				now := len(values(t, cfg, "out", 0, true))
 				if err == nil && ok != (now > visible) {
 					t.Fatalf("Commit = %v with %d copies before and %d after", ok, visible, now)
@@ -189,14 +189,14 @@ func TestTxnGroup_Commit_endNotKnownToTheBroker(t *testing.T) {
 	}
 	g := openTxn(t, through, txnOptions("0"), newTable(t))
 	rs := pollN(t, g.Poll, 1)
-	ok, err := g.Commit(context15(t), copies(rs))
+	ok, err := g.Commit(patient(t), copies(rs))
 	if got := values(t, cfg, "out", 0, true); ok || err == nil || !slices.Equal(got, []string{"1"}) {
 		t.Errorf("Commit = %v, %v with copies %q; want an error, the copy is there", ok, err, got)
 	}
 	if left.Load() > 0 {
 		t.Error("the broker told the truth: the run proves nothing")
 	}
-	if _, err := g.Poll(context15(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+	if _, err := g.Poll(patient(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
 		t.Errorf("Poll of a session in doubt = %v, want its end", err)
 	}
 }
@@ -233,7 +233,7 @@ func TestTxnGroup_Commit_killedWhileItAsksAgain(t *testing.T) {
 	put(t, cfg, "a", 0, "2")
 	next := openTxn(t, cfg, txnOptions("0"), newTable(t))
 	rest := pollN(t, next.Poll, 1)
-	if ok, err := next.Commit(context15(t), copies(rest)); !ok || err != nil {
+	if ok, err := next.Commit(patient(t), copies(rest)); !ok || err != nil {
 		t.Errorf("Commit of the next process = %v, %v", ok, err)
 	}
 	if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"1", "2"}) {

@@ -15,7 +15,7 @@ import (
 func TestOpenTransactions(t *testing.T) {
 	cfg, _ := start(t, 2, "a", "b")
 	put(t, cfg, "b", 0, "before")
-	ctx := context15(t)
+	ctx := patient(t)
 	topics := []string{"a", "b"}
 	watch, err := kafka.WatchStable(cfg, topics)
 	if err != nil {

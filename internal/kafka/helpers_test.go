@@ -32,16 +32,24 @@ func start(t *testing.T, n int32, topics ...string) (kafka.Config, *kfake.Cluste
 	return kafka.Config{Brokers: c.Brokers(), MetadataMinAge: 50 * time.Millisecond}, c.Kafka()
 }
 
-func context15(t *testing.T) context.Context {
+// patience is more than anything here takes where others have the processors, and
+// long is longer than a whole test: what happens within it is not the end of a
+// session, of a transaction or of a rebalance. Who wants one of those to end says so.
+const (
+	patience = time.Minute
+	long     = 4 * time.Minute
+)
+
+func patient(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 func openProducer(t *testing.T, cfg kafka.Config, o kafka.ProducerOptions) *kafka.Producer {
 	t.Helper()
-	p, err := kafka.OpenProducer(context15(t), cfg, o)
+	p, err := kafka.OpenProducer(patient(t), cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +76,7 @@ func put(t *testing.T, cfg kafka.Config, topic string, partition int32, values .
 	t.Helper()
 	p := openProducer(t, cfg, kafka.ProducerOptions{})
 	for _, v := range values {
-		if _, err := p.Publish(context15(t), stream.Record{Topic: topic, Partition: partition, Key: []byte("k-" + v), Value: []byte(v)}); err != nil {
+		if _, err := p.Publish(patient(t), stream.Record{Topic: topic, Partition: partition, Key: []byte("k-" + v), Value: []byte(v)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,12 +86,12 @@ func put(t *testing.T, cfg kafka.Config, topic string, partition int32, values .
 func values(t *testing.T, cfg kafka.Config, topic string, partition int32, committed bool) []string {
 	t.Helper()
 	l := openLog(t, cfg)
-	ends, err := l.Ends(context15(t), partition, topic)
+	ends, err := l.Ends(patient(t), partition, topic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out []string
-	err = l.Read(context15(t), topic, partition, ends[topic].Start, ends[topic].End, committed, func(r stream.Record) error {
+	err = l.Read(patient(t), topic, partition, ends[topic].Start, ends[topic].End, committed, func(r stream.Record) error {
 		out = append(out, string(r.Value))
 		return nil
 	})
@@ -173,13 +181,13 @@ func (tb *table) holds() int {
 // eventually polls a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("%s: not within 10s", what)
+			t.Fatalf("%s: not within %s", what, patience)
 		case <-tick.C:
 		}
 	}
@@ -193,7 +201,7 @@ func leave(t *testing.T, cfg kafka.Config, group, instance string) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	if _, err := kadm.NewClient(cl).LeaveGroup(context15(t), kadm.LeaveGroup(group).InstanceIDs(instance)); err != nil {
+	if _, err := kadm.NewClient(cl).LeaveGroup(patient(t), kadm.LeaveGroup(group).InstanceIDs(instance)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,12 +11,9 @@ import (
 	"rampstream/internal/kafka"
 )
 
-// long outlasts the test: what happens within it is not the session's end.
-const long = 5 * time.Minute
-
-func longLived(id string, leave bool) kafka.GroupOptions {
+func owner(id string, leave bool) kafka.GroupOptions {
 	o := groupOptions(id)
-	o.SessionTimeout, o.LeaveOnClose = long, leave
+	o.LeaveOnClose = leave
 	return o
 }
 
@@ -28,7 +24,7 @@ func membersOf(t *testing.T, cfg kafka.Config, group string) []kadm.DescribedGro
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	described, err := kadm.NewClient(cl).DescribeGroups(context15(t), group)
+	described, err := kadm.NewClient(cl).DescribeGroups(patient(t), group)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +34,9 @@ func membersOf(t *testing.T, cfg kafka.Config, group string) []kadm.DescribedGro
 func TestGroup_Close_leaves(t *testing.T) {
 	cfg, _ := start(t, 2, "lanes")
 	one, two := newTable(t), newTable(t)
-	g1 := openGroup(t, cfg, longLived("1", true), one)
+	g1 := openGroup(t, cfg, owner("1", true), one)
 	eventually(t, "the first member owns", func() bool { turn(t, g1); return g1.Lease() && one.holds() == 2 })
-	g2 := openGroup(t, cfg, longLived("2", true), two)
+	g2 := openGroup(t, cfg, owner("2", true), two)
 	eventually(t, "both own one", func() bool { turn(t, g1); turn(t, g2); return one.holds() == 1 && two.holds() == 1 })
 	g1.Close()
 	eventually(t, "the second owns all, long before the session ends", func() bool { turn(t, g2); return two.holds() == 2 && g2.Lease() })
@@ -48,7 +44,7 @@ func TestGroup_Close_leaves(t *testing.T) {
 
 func TestGroup_Close_keepsThePlace(t *testing.T) {
 	cfg, _ := start(t, 2, "lanes")
-	g := openGroup(t, cfg, longLived("1", false), newTable(t))
+	g := openGroup(t, cfg, owner("1", false), newTable(t))
 	eventually(t, "a lease", func() bool { turn(t, g); return g.Lease() })
 	g.Close()
 	if got := membersOf(t, cfg, "owners"); len(got) != 1 || got[0].InstanceID == nil || *got[0].InstanceID != "1" {
@@ -63,10 +59,10 @@ func TestGroup_Close_keepsThePlace(t *testing.T) {
 // what is looked at here.
 func TestGroup_Close_namesItselfNotItsSuccessor(t *testing.T) {
 	cfg, kc := start(t, 2, "lanes")
-	g1 := openGroup(t, cfg, longLived("1", true), newTable(t))
+	g1 := openGroup(t, cfg, owner("1", true), newTable(t))
 	eventually(t, "a lease", func() bool { turn(t, g1); return g1.Lease() })
 	first := membersOf(t, cfg, "owners")[0].MemberID
-	g2 := openGroup(t, cfg, longLived("1", true), newTable(t))
+	g2 := openGroup(t, cfg, owner("1", true), newTable(t))
 	eventually(t, "the successor's lease", func() bool { turn(t, g2); return g2.Lease() })
 	second := membersOf(t, cfg, "owners")[0].MemberID
 	asked := make(chan *kmsg.LeaveGroupRequest, 1)

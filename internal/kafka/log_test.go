@@ -105,20 +105,20 @@ func TestLog_Read_holesOfCompaction(t *testing.T) {
 	}
 	p := openProducer(t, cfg, kafka.ProducerOptions{})
 	for _, kv := range [][2]string{{"a", "1"}, {"b", "1"}, {"a", "2"}, {"a", "3"}, {"b", "2"}} {
-		if _, err := p.Publish(context15(t), stream.Record{Topic: "c", Key: []byte(kv[0]), Value: []byte(kv[1])}); err != nil {
+		if _, err := p.Publish(patient(t), stream.Record{Topic: "c", Key: []byte(kv[0]), Value: []byte(kv[1])}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	kc.Compact()
 	l := openLog(t, cfg)
-	ends, err := l.Ends(context15(t), 0, "c")
+	ends, err := l.Ends(patient(t), 0, "c")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// From every offset, also from inside of a hole.
 	for from := ends["c"].Start; from <= 5; from++ {
 		var got []string
-		err := l.Read(context15(t), "c", 0, from, 5, true, func(r stream.Record) error {
+		err := l.Read(patient(t), "c", 0, from, 5, true, func(r stream.Record) error {
 			got = append(got, string(r.Key)+string(r.Value))
 			return nil
 		})
@@ -154,7 +154,7 @@ func TestLog_Read_nothingLeftBeforeTheEnd(t *testing.T) {
 		return resp, nil, true
 	})
 	l := openLog(t, cfg)
-	if err := l.Read(context15(t), "hole", 0, 1, 3, true, func(stream.Record) error { return errors.New("unexpected") }); err != nil {
+	if err := l.Read(patient(t), "hole", 0, 1, 3, true, func(stream.Record) error { return errors.New("unexpected") }); err != nil {
 		t.Fatal(err)
 	}
 	if answers < 3 {
@@ -167,7 +167,7 @@ func TestLog_Read_waitsForAnOpenTransaction(t *testing.T) {
 	w := newTxnWriter(t, cfg, "w")
 	w.write("s", "late")
 	l := openLog(t, cfg)
-	ends, err := l.Ends(context15(t), 0, "s")
+	ends, err := l.Ends(patient(t), 0, "s")
 	if err != nil || ends["s"] != (stream.Range{Start: 0, End: 1}) {
 		t.Fatalf("Ends = %v, %v; want the high watermark 1", ends, err)
 	}
@@ -179,7 +179,7 @@ func TestLog_Read_waitsForAnOpenTransaction(t *testing.T) {
 	}
 	w.end(kgo.TryCommit)
 	var got []string
-	if err := l.Read(context15(t), "s", 0, 0, 1, true, func(r stream.Record) error { got = append(got, string(r.Value)); return nil }); err != nil || len(got) != 1 {
+	if err := l.Read(patient(t), "s", 0, 0, 1, true, func(r stream.Record) error { got = append(got, string(r.Value)); return nil }); err != nil || len(got) != 1 {
 		t.Errorf("Read after the commit = %q, %v", got, err)
 	}
 }
@@ -211,7 +211,7 @@ func TestLog_Read_bounds(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			n := 0
-			err := l.Read(context15(t), tc.topic, 0, tc.from, tc.to, true, func(stream.Record) error {
+			err := l.Read(patient(t), tc.topic, 0, tc.from, tc.to, true, func(stream.Record) error {
 				n++
 				if tc.err == stop {
 					return stop
@@ -223,7 +223,7 @@ func TestLog_Read_bounds(t *testing.T) {
 			}
 		})
 	}
-	if _, err := l.Ends(context15(t), 7, "s"); !errors.Is(err, stream.ErrRefused) {
+	if _, err := l.Ends(patient(t), 7, "s"); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("Ends of a partition that is not there = %v, want ErrRefused", err)
 	}
 }
@@ -233,7 +233,7 @@ func TestLog_Read_followsAndSurvivesLeaderMoves(t *testing.T) {
 	put(t, cfg, "s", 0, "1")
 	fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "s", Err: kerr.NotLeaderForPartition, Count: 2})
 	l := openLog(t, cfg)
-	ctx, cancel := context.WithCancel(context15(t))
+	ctx, cancel := context.WithCancel(patient(t))
 	defer cancel()
 	var got []string
 	err := l.Read(ctx, "s", 0, 0, math.MaxInt64, true, func(r stream.Record) error {
@@ -262,7 +262,7 @@ func TestLog_Read_leaderThatIsGone(t *testing.T) {
 	l := openLog(t, cfg)
 	l.Mislead("a", 0, 99)
 	var got []string
-	err := l.Read(context15(t), "a", 0, 0, 2, true, func(r stream.Record) error {
+	err := l.Read(patient(t), "a", 0, 0, 2, true, func(r stream.Record) error {
 		got = append(got, string(r.Value))
 		return nil
 	})
@@ -281,7 +281,7 @@ func TestLog_Read_recordsKeepEverything(t *testing.T) {
 		{Topic: "s", Key: nil, Value: []byte("v"), TimestampMs: 6},
 	}
 	for i := range want {
-		acked, err := p.Publish(context15(t), want[i])
+		acked, err := p.Publish(patient(t), want[i])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +292,7 @@ func TestLog_Read_recordsKeepEverything(t *testing.T) {
 	}
 	var got []stream.Record
 	l := openLog(t, cfg)
-	if err := l.Read(context15(t), "s", 0, 0, 3, false, func(r stream.Record) error { got = append(got, r); return nil }); err != nil {
+	if err := l.Read(patient(t), "s", 0, 0, 3, false, func(r stream.Record) error { got = append(got, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -304,7 +304,7 @@ func TestLog_Since(t *testing.T) {
 	cfg, _ := start(t, 2, "timed")
 	p := openProducer(t, cfg, kafka.ProducerOptions{})
 	for _, at := range []int64{1000, 2000, 3000} {
-		if _, err := p.Publish(context15(t), stream.Record{Topic: "timed", Partition: 1, Key: []byte("k"), Value: []byte("v"), TimestampMs: at}); err != nil {
+		if _, err := p.Publish(patient(t), stream.Record{Topic: "timed", Partition: 1, Key: []byte("k"), Value: []byte("v"), TimestampMs: at}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -313,11 +313,11 @@ func TestLog_Since(t *testing.T) {
 		partition int32
 		at, want  int64
 	}{{1, -5, 0}, {1, 1000, 0}, {1, 1001, 1}, {1, 3000, 2}, {1, 3001, 3}, {0, 0, 0}} {
-		if got, err := l.Since(context15(t), "timed", tc.partition, tc.at); err != nil || got != tc.want {
+		if got, err := l.Since(patient(t), "timed", tc.partition, tc.at); err != nil || got != tc.want {
 			t.Errorf("Since(partition %d, %d) = %d, %v; want %d", tc.partition, tc.at, got, err, tc.want)
 		}
 	}
-	if _, err := l.Since(context15(t), "nowhere", 0, 0); !errors.Is(err, stream.ErrRefused) {
+	if _, err := l.Since(patient(t), "nowhere", 0, 0); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("Since of a missing topic = %v, want ErrRefused", err)
 	}
 }
@@ -347,7 +347,7 @@ func TestLog_Read_noProgress(t *testing.T) {
 	})
 	l, began := openLog(t, cfg), time.Now()
 	var got []string
-	err := l.Read(context15(t), "s", 0, 1, 3, true, func(r stream.Record) error {
+	err := l.Read(patient(t), "s", 0, 1, 3, true, func(r stream.Record) error {
 		got = append(got, string(r.Value))
 		return nil
 	})
@@ -367,7 +367,7 @@ func rawBatch(t *testing.T, cfg kafka.Config, topic string) []byte {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	md, err := kadm.NewClient(cl).Metadata(context15(t), topic)
+	md, err := kadm.NewClient(cl).Metadata(patient(t), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -379,7 +379,7 @@ func rawBatch(t *testing.T, cfg kafka.Config, topic string) []byte {
 	rp.PartitionMaxBytes = 1 << 20
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	kresp, err := cl.Broker(int(md.Topics[topic].Partitions[0].Leader)).Request(context15(t), req)
+	kresp, err := cl.Broker(int(md.Topics[topic].Partitions[0].Leader)).Request(patient(t), req)
 	if err != nil {
 		t.Fatal(err)
 	}

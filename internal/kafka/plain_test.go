@@ -16,15 +16,15 @@ import (
 
 func openPlain(t *testing.T, cfg kafka.Config) *kafka.PlainGroup {
 	t.Helper()
-	return openPlainFor(t, cfg, 6*time.Second)
+	return openPlainFor(t, cfg, long)
 }
 
 func openPlainFor(t *testing.T, cfg kafka.Config, session time.Duration) *kafka.PlainGroup {
 	t.Helper()
-	g, err := kafka.OpenPlainGroup(context15(t), cfg, kafka.PlainOptions{
+	g, err := kafka.OpenPlainGroup(patient(t), cfg, kafka.PlainOptions{
 		Group: "g", InstanceID: "0", Inputs: []string{"a", "b"}, Outputs: []string{"out", "state", "position"},
 		Last:           [][]string{{"state"}, {"position"}},
-		SessionTimeout: session, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: 5 * time.Second,
+		SessionTimeout: session, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: long,
 		LeaveOnClose: true,
 	}, newTable(t))
 	if err != nil {
@@ -32,6 +32,15 @@ func openPlainFor(t *testing.T, cfg kafka.Config, session time.Duration) *kafka.
 	}
 	t.Cleanup(g.Close)
 	return g
+}
+
+// noAnswers has requests of a kind wait until away is closed.
+func noAnswers(kc *kfake.Cluster, key kmsg.Key, away <-chan struct{}) {
+	kc.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		kc.SleepControl(func() { <-away })
+		return nil, nil, false
+	})
 }
 
 func staged() []stream.Record {
@@ -50,7 +59,7 @@ func TestPlainGroup_Commit_inStages(t *testing.T) {
 	// Each stage fails once: nothing of a later stage may be there.
 	for i, topic := range []string{"out", "state", "position"} {
 		fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.MessageTooLarge})
-		ok, err := g.Commit(context15(t), staged())
+		ok, err := g.Commit(patient(t), staged())
 		var re *kafka.RecordError
 		if ok || !errors.As(err, &re) || re.Topic != topic || re.Index != 2-i || fault.Hits() != 1 {
 			t.Fatalf("Commit with a fault on %s = %v, %v", topic, ok, err)
@@ -65,7 +74,7 @@ func TestPlainGroup_Commit_inStages(t *testing.T) {
 			t.Errorf("read again = %q, want 1", again[0].Value)
 		}
 	}
-	if ok, err := g.Commit(context15(t), staged()); !ok || err != nil {
+	if ok, err := g.Commit(patient(t), staged()); !ok || err != nil {
 		t.Fatalf("Commit = %v, %v", ok, err)
 	}
 	if got := values(t, cfg, "position", 0, true); !slices.Equal(got, []string{"p"}) {
@@ -82,7 +91,7 @@ func TestPlainGroup_Commit_offsetsAreACourtesy(t *testing.T) {
 	g := openPlain(t, cfg)
 	pollN(t, g.Poll, 1)
 	fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed})
-	if ok, err := g.Commit(context15(t), staged()); !ok || err != nil || fault.Hits() != 1 {
+	if ok, err := g.Commit(patient(t), staged()); !ok || err != nil || fault.Hits() != 1 {
 		t.Fatalf("Commit = %v, %v (%d hits); want true", ok, err, fault.Hits())
 	}
 	put(t, cfg, "a", 0, "2")
@@ -102,10 +111,10 @@ func TestPlainGroup_strangerWritesNothing(t *testing.T) {
 	eventually(t, "the member hears of a rebalance", func() bool { return waits.Hits() == 1 })
 	leave(t, cfg, "g", "0")
 	out := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Observe: true, Count: -1})
-	if err := out.Wait(context15(t), 3); err != nil {
+	if err := out.Wait(patient(t), 3); err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := g.Commit(context15(t), staged()); ok || err != nil {
+	if ok, err := g.Commit(patient(t), staged()); ok || err != nil {
 		t.Errorf("Commit of a stranger = %v, %v; want false", ok, err)
 	}
 	for _, topic := range []string{"out", "state", "position"} {
@@ -120,21 +129,17 @@ func TestPlainGroup_strangerWritesNothing(t *testing.T) {
 func TestPlainGroup_leaseEndsBetweenStages(t *testing.T) {
 	cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
 	put(t, cfg, "a", 0, "1")
-	g := openPlainFor(t, cfg, 3*time.Second)
+	g := openPlain(t, cfg)
 	pollN(t, g.Poll, 1)
 	away := make(chan struct{})
 	defer close(away)
-	kc.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
-		kc.KeepControl()
-		kc.SleepControl(func() { <-away })
-		return nil, nil, false
-	})
 	kc.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		kc.DropControl()
-		kc.SleepControl(func() { eventually(t, "the lease runs out", func() bool { return !g.Lease() }) })
+		noAnswers(kc, kmsg.Heartbeat, away) // nothing renews it
+		g.Lapse()
 		return nil, nil, false
 	})
-	if ok, err := g.Commit(context15(t), staged()); ok || err != nil {
+	if ok, err := g.Commit(patient(t), staged()); ok || err != nil {
 		t.Errorf("Commit beyond the lease = %v, %v; want false", ok, err)
 	}
 	for topic, want := range map[string]int64{"out": 1, "state": 0, "position": 0} {
@@ -153,14 +158,13 @@ func TestPlainGroup_Commit_refusedBesideUnacknowledged(t *testing.T) {
 	pollN(t, g.Poll, 1)
 	away := make(chan struct{})
 	defer close(away)
-	for _, key := range []kmsg.Key{kmsg.Heartbeat, kmsg.Produce} {
-		kc.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
-			kc.KeepControl()
-			kc.SleepControl(func() { <-away })
-			return nil, nil, false
-		})
-	}
-	ok, err := g.Commit(context15(t), []stream.Record{
+	kc.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		noAnswers(kc, kmsg.Heartbeat, away) // the lease is whole when the stage begins
+		kc.SleepControl(func() { <-away })
+		return nil, nil, false
+	})
+	ok, err := g.Commit(patient(t), []stream.Record{
 		{Topic: "out", Partition: 0, Value: []byte("on its way")},
 		{Topic: "out", Partition: 0, Value: make([]byte, 2<<20)},
 	})
@@ -168,7 +172,7 @@ func TestPlainGroup_Commit_refusedBesideUnacknowledged(t *testing.T) {
 	if ok || err == nil || errors.As(err, &re) {
 		t.Errorf("Commit = %v, %v; want the end of the session", ok, err)
 	}
-	if _, err := g.Poll(context15(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+	if _, err := g.Poll(patient(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
 		t.Errorf("Poll of a session with records on their way = %v, want its end", err)
 	}
 }

@@ -35,7 +35,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, ctx := openRegistry(t, c.RegistryURL()), context15(t)
+	r, ctx := openRegistry(t, c.RegistryURL()), patient(t)
 	const subject = "ramp.order-state.v1-value"
 
 	if _, err := r.Lookup(ctx, subject, schemaV1); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "rampctl schemas register") {
@@ -91,10 +91,10 @@ func afterRestart(t *testing.T, dir, subject string, id2 int) {
 	}
 	defer c.Close()
 	r := openRegistry(t, c.RegistryURL())
-	if id, err := r.Lookup(context15(t), subject, schemaV2); err != nil || id != id2 {
+	if id, err := r.Lookup(patient(t), subject, schemaV2); err != nil || id != id2 {
 		t.Errorf("Lookup after a restart = %d, %v; want %d", id, err, id2)
 	}
-	if err := r.Check(context15(t), subject, schemaV3); err == nil {
+	if err := r.Check(patient(t), subject, schemaV3); err == nil {
 		t.Error("the level of the subject is forgotten after a restart")
 	}
 }
@@ -128,7 +128,7 @@ func TestRegistry_answers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = r.Lookup(context15(t), "s", schemaV1)
+		_, err = r.Lookup(patient(t), "s", schemaV1)
 		if !errors.Is(err, tc.want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("Lookup with status %d = %v, want %v", tc.status, err, tc.want)
 		}
@@ -146,19 +146,19 @@ func TestRegistry_notARegistry(t *testing.T) {
 		}))
 		defer srv.Close()
 		r := openRegistry(t, srv.URL)
-		_, err := r.SchemaByID(context15(t), 7)
+		_, err := r.SchemaByID(patient(t), 7)
 		if errors.Is(err, kafka.ErrNoSchema) != unknown || errors.Is(err, stream.ErrTransient) == unknown {
 			t.Errorf("SchemaByID with 404 %q = %v; ErrNoSchema wanted: %v, else ErrTransient", body, err, unknown)
 		}
-		if _, err := r.Register(context15(t), "s", schemaV1, "FULL_TRANSITIVE"); !unknown && (!errors.Is(err, stream.ErrTransient) || !strings.Contains(err.Error(), "registry.url")) {
+		if _, err := r.Register(patient(t), "s", schemaV1, "FULL_TRANSITIVE"); !unknown && (!errors.Is(err, stream.ErrTransient) || !strings.Contains(err.Error(), "registry.url")) {
 			t.Errorf("Register with 404 %q = %v; want ErrTransient that names registry.url", body, err)
 		}
-		if err := r.Check(context15(t), "s", schemaV1); (err == nil) != unknown {
+		if err := r.Check(patient(t), "s", schemaV1); (err == nil) != unknown {
 			t.Errorf("Check with 404 %q = %v", body, err)
 		}
 	}
 	away := openRegistry(t, "http://127.0.0.1:1/private")
-	if _, err := away.Lookup(context15(t), "s", schemaV1); !errors.Is(err, stream.ErrTransient) || strings.Contains(err.Error(), "/private") || !strings.Contains(err.Error(), "registry") {
+	if _, err := away.Lookup(patient(t), "s", schemaV1); !errors.Is(err, stream.ErrTransient) || strings.Contains(err.Error(), "/private") || !strings.Contains(err.Error(), "registry") {
 		t.Errorf("Lookup of a registry that is away = %v; want ErrTransient, short", err)
 	}
 }

@@ -48,7 +48,7 @@ func TestProducer_Publish_offsetsGoBack(t *testing.T) {
 	}})
 	write := func(partition int32) {
 		t.Helper()
-		if _, err := p.Publish(context15(t), stream.Record{Topic: "s", Partition: partition, Value: []byte("v")}); err != nil {
+		if _, err := p.Publish(patient(t), stream.Record{Topic: "s", Partition: partition, Value: []byte("v")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,14 +75,14 @@ func TestTxnGroup_outputLostItsTail(t *testing.T) {
 	cfg, kc := start(t, 1, "a", "b", "out")
 	put(t, cfg, "a", 0, "1", "2")
 	g := openTxn(t, cfg, txnOptions("0"), newTable(t))
-	if ok, err := g.Commit(context15(t), copies(pollN(t, g.Poll, 2))); !ok || err != nil {
+	if ok, err := g.Commit(patient(t), copies(pollN(t, g.Poll, 2))); !ok || err != nil {
 		t.Fatalf("Commit = %v, %v", ok, err)
 	}
 	put(t, cfg, "a", 0, "3")
 	rs := pollN(t, g.Poll, 1)
 	acknowledges(kc, 1)
 	for range 2 { // the session is dead
-		ok, err := g.Commit(context15(t), copies(rs))
+		ok, err := g.Commit(patient(t), copies(rs))
 		if ok || !errors.Is(err, stream.ErrLoss) || !strings.Contains(err.Error(), "out-0") || !strings.Contains(err.Error(), "offsets 1 to 1 are gone") {
 			t.Fatalf("Commit = %v, %v; want ErrLoss that names out-0 and the offsets", ok, err)
 		}
@@ -103,7 +103,7 @@ func TestPlainGroup_outputLostItsTail(t *testing.T) {
 			put(t, cfg, "a", 0, "1")
 			g := openPlain(t, cfg)
 			pollN(t, g.Poll, 1)
-			if ok, err := g.Commit(context15(t), staged()); !ok || err != nil {
+			if ok, err := g.Commit(patient(t), staged()); !ok || err != nil {
 				t.Fatalf("Commit = %v, %v", ok, err)
 			}
 			put(t, cfg, "a", 0, "2")
@@ -113,7 +113,7 @@ func TestPlainGroup_outputLostItsTail(t *testing.T) {
 			eventually(t, "the session ends", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 				defer cancel()
-				if _, err = g.Commit(context15(t), staged()); err == nil {
+				if _, err = g.Commit(patient(t), staged()); err == nil {
 					_, err = g.Poll(ctx, 1)
 				}
 				return err != nil
@@ -131,14 +131,14 @@ func TestTxnGroup_restoreFindsAnInputCut(t *testing.T) {
 	cfg, kc := start(t, 1, "a", "b", "out")
 	put(t, cfg, "a", 0, "1", "2", "3")
 	g := openTxn(t, cfg, txnOptions("0"), newTable(t))
-	if ok, err := g.Commit(context15(t), copies(pollN(t, g.Poll, 3))); !ok || err != nil {
+	if ok, err := g.Commit(patient(t), copies(pollN(t, g.Poll, 3))); !ok || err != nil {
 		t.Fatalf("Commit = %v, %v", ok, err)
 	}
 	g.Close()
 	g = openTxn(t, cfg, txnOptions("0"), newTable(t))
 	eventually(t, "where nothing was cut nothing is wrong", func() bool {
 		idle(t, g)
-		ok, err := g.Commit(context15(t), []stream.Record{{Topic: "out", Partition: 0, Value: []byte("own")}})
+		ok, err := g.Commit(patient(t), []stream.Record{{Topic: "out", Partition: 0, Value: []byte("own")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +165,7 @@ func TestTxnGroup_restoreFindsAnInputCut(t *testing.T) {
 		return resp, nil, true
 	})
 	g = openTxn(t, cfg, txnOptions("0"), newTable(t))
-	_, err := g.Poll(context15(t), 1)
+	_, err := g.Poll(patient(t), 1)
 	if !errors.Is(err, stream.ErrLoss) || asked.Load() == 0 || !strings.Contains(err.Error(), "a-0: the position is 3") || !strings.Contains(err.Error(), "offsets 1 to 2 were cut off") {
 		t.Errorf("Poll = %v after %d questions; want ErrLoss that names a-0 and the offsets", err, asked.Load())
 	}

@@ -54,7 +54,7 @@ func TestTopics_planApplyCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	cfg, ctx := kafka.Config{Brokers: c.Brokers()}, context15(t)
+	cfg, ctx := kafka.Config{Brokers: c.Brokers()}, patient(t)
 	specs := c.Specs(kafka.Specs(stream.DefaultTopics("ramp."), 3, 3))
 
 	plan, err := kafka.PlanTopics(ctx, cfg, specs)
@@ -84,7 +84,7 @@ func applyOnlyWhatDiffers(t *testing.T, c *embedded.Cluster, cfg kafka.Config, s
 	t.Helper()
 	specs[3].Configs["retention.ms"] = "1000"
 	specs[3].Configs["cleanup.policy"] = "compact"
-	plan, err := kafka.PlanTopics(context15(t), cfg, specs)
+	plan, err := kafka.PlanTopics(patient(t), cfg, specs)
 	if err != nil || len(plan) != 1 || plan[0].Kind != kafka.ChangeConfig || plan[0].Key != "retention.ms" || plan[0].To != "1000" {
 		t.Fatalf("PlanTopics after one edit = %v, %v; want that one", plan, err)
 	}
@@ -98,7 +98,7 @@ func applyOnlyWhatDiffers(t *testing.T, c *embedded.Cluster, cfg kafka.Config, s
 		}
 		return nil, nil, false
 	})
-	if err := kafka.ApplyTopics(context15(t), cfg, plan); err != nil {
+	if err := kafka.ApplyTopics(patient(t), cfg, plan); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string][]string{specs[3].Name: {"retention.ms"}}, written); diff != "" {
@@ -109,7 +109,7 @@ func applyOnlyWhatDiffers(t *testing.T, c *embedded.Cluster, cfg kafka.Config, s
 func TestTopics_refused(t *testing.T) {
 	cfg, kc := start(t, 4, "ramp.webhook.v1")
 	specs := []kafka.TopicSpec{{Name: "ramp.webhook.v1", Partitions: 12, Replication: 3}, {Name: "new", Partitions: 1, Replication: 1}}
-	plan, err := kafka.PlanTopics(context15(t), cfg, specs)
+	plan, err := kafka.PlanTopics(patient(t), cfg, specs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,14 +124,14 @@ func TestTopics_refused(t *testing.T) {
 			t.Errorf("plan = %q, want %q in it", text, want)
 		}
 	}
-	if err := kafka.ApplyTopics(context15(t), cfg, plan); !errors.Is(err, stream.ErrRefused) {
+	if err := kafka.ApplyTopics(patient(t), cfg, plan); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("ApplyTopics of a refused plan = %v, want ErrRefused", err)
 	}
 	if kc.TopicInfo("new") != nil {
 		t.Error("a refused plan was made in part")
 	}
 	kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeConfigs}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-	if _, err := kafka.PlanTopics(context15(t), cfg, specs); !errors.Is(err, stream.ErrRefused) {
+	if _, err := kafka.PlanTopics(patient(t), cfg, specs); !errors.Is(err, stream.ErrRefused) {
 		t.Errorf("PlanTopics without the right to look = %v, want ErrRefused", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestApplyTopics_waitsForEveryBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	cfg, ctx := kafka.Config{Brokers: c.Brokers()}, context15(t)
+	cfg, ctx := kafka.Config{Brokers: c.Brokers()}, patient(t)
 	specs := c.Specs(kafka.Specs(stream.DefaultTopics("ramp."), 3, 3))
 	plan, err := kafka.PlanTopics(ctx, cfg, specs)
 	if err != nil {

@@ -69,7 +69,7 @@ func TestTxnGroup_chaos(t *testing.T) {
 		for i := range 1 + rnd.IntN(5) {
 			v := fmt.Sprintf("%d-%d", round, i)
 			topic := []string{"a", "b"}[rnd.IntN(2)]
-			if _, err := p.Publish(context15(t), stream.Record{Topic: topic, Partition: rnd.Int32N(partitions), Key: []byte(v), Value: []byte(v)}); err != nil {
+			if _, err := p.Publish(patient(t), stream.Record{Topic: topic, Partition: rnd.Int32N(partitions), Key: []byte(v), Value: []byte(v)}); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, v)

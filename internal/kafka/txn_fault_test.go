@@ -129,7 +129,7 @@ func TestTxnGroup_firstCommitAfterARebalanceIsNotAborted(t *testing.T) {
 	}
 	put(t, cfg, "a", 0, "1")
 	rs := pollN(t, g.Poll, 1)
-	if ok, err := g.Commit(context15(t), copies(rs)); !ok || err != nil {
+	if ok, err := g.Commit(patient(t), copies(rs)); !ok || err != nil {
 		t.Errorf("Commit after rebalances = %v, %v; want true", ok, err)
 	}
 }
@@ -153,7 +153,7 @@ func TestTxnGroup_rebalanceWaitsForTheBatch(t *testing.T) {
 	tb.out(true) // any call from here on fails the test
 	hb := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress})
 	eventually(t, "the member hears of the rebalance", func() bool { return hb.Hits() == 1 })
-	ok, err := g.Commit(context15(t), copies(rs))
+	ok, err := g.Commit(patient(t), copies(rs))
 	if !ok || err != nil {
 		t.Errorf("Commit during a rebalance = %v, %v; the offsets are stable, so it may commit", ok, err)
 	}
@@ -178,7 +178,7 @@ func TestTxnGroup_Commit_offsetsRefused(t *testing.T) {
 			g := openTxn(t, cfg, txnOptions("0"), newTable(t))
 			rs := pollN(t, g.Poll, 1)
 			fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.TxnOffsetCommit}, Err: tc.code})
-			ok, err := g.Commit(context15(t), copies(rs))
+			ok, err := g.Commit(patient(t), copies(rs))
 			if ok || (err != nil) != tc.dead || fault.Hits() != 1 {
 				t.Fatalf("Commit = %v, %v (%d hits); want false and an error: %v", ok, err, fault.Hits(), tc.dead)
 			}
@@ -186,13 +186,13 @@ func TestTxnGroup_Commit_offsetsRefused(t *testing.T) {
 				t.Errorf("an aborted copy is visible: %q", got)
 			}
 			if tc.dead {
-				if _, err := g.Poll(context15(t), 1); err == nil {
+				if _, err := g.Poll(patient(t), 1); err == nil {
 					t.Error("Poll of a dead session gives no error")
 				}
 				return
 			}
 			again := pollN(t, g.Poll, 1)
-			if ok, err := g.Commit(context15(t), copies(again)); !ok || err != nil {
+			if ok, err := g.Commit(patient(t), copies(again)); !ok || err != nil {
 				t.Errorf("Commit of the batch read again = %v, %v", ok, err)
 			}
 			if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"1"}) {
@@ -210,18 +210,18 @@ func TestTxnGroup_Commit_endUnknown(t *testing.T) {
 			g := openTxn(t, cfg, txnOptions("0"), newTable(t))
 			rs := pollN(t, g.Poll, 1)
 			fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, TopLevel: true, Err: code})
-			ok, err := g.Commit(context15(t), copies(rs))
+			ok, err := g.Commit(patient(t), copies(rs))
 			if ok || !errors.Is(err, stream.ErrFenced) || fault.Hits() != 1 {
 				t.Fatalf("Commit = %v, %v (%d hits), want ErrFenced", ok, err, fault.Hits())
 			}
-			if _, err := g.Commit(context15(t), nil); err == nil {
+			if _, err := g.Commit(patient(t), nil); err == nil {
 				t.Error("a dead session commits")
 			}
 			g.Close()
 			// The same identity comes back and finishes the work once.
 			g2 := openTxn(t, cfg, txnOptions("0"), newTable(t))
 			again := pollN(t, g2.Poll, 1)
-			if ok, err := g2.Commit(context15(t), copies(again)); !ok || err != nil {
+			if ok, err := g2.Commit(patient(t), copies(again)); !ok || err != nil {
 				t.Fatalf("Commit of the next session = %v, %v", ok, err)
 			}
 			if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"1"}) {
@@ -238,7 +238,7 @@ func TestTxnGroup_secondProcessFencesTheFirst(t *testing.T) {
 	first := openTxn(t, cfg, o, newTable(t))
 	rs := pollN(t, first.Poll, 1)
 	second := openTxn(t, cfg, o, newTable(t))
-	ok, err := first.Commit(context15(t), copies(rs))
+	ok, err := first.Commit(patient(t), copies(rs))
 	if ok || !errors.Is(err, stream.ErrFenced) {
 		t.Errorf("Commit of the older process = %v, %v; want ErrFenced", ok, err)
 	}
@@ -252,7 +252,7 @@ func TestTxnGroup_secondProcessFencesTheFirst(t *testing.T) {
 		}
 	}
 	again := pollN(t, second.Poll, 1)
-	if ok, err := second.Commit(context15(t), copies(again)); !ok || err != nil {
+	if ok, err := second.Commit(patient(t), copies(again)); !ok || err != nil {
 		t.Errorf("Commit of the newer process = %v, %v", ok, err)
 	}
 	if got := values(t, cfg, "out", 0, true); !slices.Equal(got, []string{"1"}) {
@@ -277,7 +277,7 @@ func TestTxnGroup_stableOffsetsBeforeRestore(t *testing.T) {
 	})
 	committed := make(chan bool, 1)
 	go func() {
-		ok, _ := old.Commit(context15(t), copies(rs))
+		ok, _ := old.Commit(patient(t), copies(rs))
 		committed <- ok
 	}()
 	<-ended

@@ -19,15 +19,15 @@ func txnOptions(id string) kafka.TxnOptions {
 	return kafka.TxnOptions{
 		Group: "g", InstanceID: id, TransactionalID: "g-" + id,
 		Inputs: []string{"a", "b"}, Outputs: []string{"out"},
-		TxnTimeout: 5 * time.Second, SessionTimeout: 6 * time.Second,
-		HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: 5 * time.Second,
+		TxnTimeout: long - time.Second, SessionTimeout: long,
+		HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: long,
 		LeaveOnClose: true,
 	}
 }
 
 func openTxn(t *testing.T, cfg kafka.Config, o kafka.TxnOptions, tb stream.Table) *kafka.TxnGroup {
 	t.Helper()
-	g, err := kafka.OpenTxnGroup(context15(t), cfg, o, tb)
+	g, err := kafka.OpenTxnGroup(patient(t), cfg, o, tb)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func pollN(t *testing.T, poll func(context.Context, int) ([]stream.Record, error
 	t.Helper()
 	var out []stream.Record
 	for len(out) < n {
-		rs, err := poll(context15(t), 100)
+		rs, err := poll(patient(t), 100)
 		if err != nil && !errors.Is(err, stream.ErrTransient) {
 			t.Fatalf("Poll after %d of %d records: %v", len(out), n, err)
 		}
@@ -64,7 +64,7 @@ func TestTxnGroup_commitsRecordsAndOffsetsTogether(t *testing.T) {
 	tb := newTable(t)
 	g := openTxn(t, cfg, txnOptions("0"), tb)
 	rs := pollN(t, g.Poll, 3)
-	ok, err := g.Commit(context15(t), copies(rs))
+	ok, err := g.Commit(patient(t), copies(rs))
 	if !ok || err != nil {
 		t.Fatalf("Commit = %v, %v", ok, err)
 	}
@@ -89,7 +89,7 @@ func TestTxnGroup_failedRecordAbortsAndIsReadAgain(t *testing.T) {
 
 	fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.MessageTooLarge})
 	out := append([]stream.Record{{Topic: "other", Partition: 0, Value: []byte("side")}}, copies(rs)...)
-	ok, err := g.Commit(context15(t), out)
+	ok, err := g.Commit(patient(t), out)
 	var re *kafka.RecordError
 	if ok || !errors.As(err, &re) || re.Index != 1 || re.Topic != "out" || !errors.Is(err, stream.ErrTooLarge) {
 		t.Fatalf("Commit = %v, %v; want RecordError{1, out, too large}", ok, err)
@@ -104,7 +104,7 @@ func TestTxnGroup_failedRecordAbortsAndIsReadAgain(t *testing.T) {
 	if diff := cmp.Diff(rs, again); diff != "" {
 		t.Errorf("read again (-want +got):\n%s", diff)
 	}
-	if ok, err := g.Commit(context15(t), out); !ok || err != nil {
+	if ok, err := g.Commit(patient(t), out); !ok || err != nil {
 		t.Fatalf("second Commit = %v, %v", ok, err)
 	}
 	if got := values(t, cfg, "other", 0, true); len(got) != 1 {

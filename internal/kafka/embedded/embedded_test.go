@@ -12,7 +12,7 @@ import (
 
 func TestStart_keepsRecordsInDataDir(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var addr string
 	for run := range 3 {

@@ -17,9 +17,13 @@ import (
 	"rampstream/internal/stream"
 )
 
+// patience is more than anything here takes where others have the processors:
+// nothing waits for it to end.
+const patience = time.Minute
+
 func waitFor(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !cond() {

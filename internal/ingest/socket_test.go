@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rampstream/internal/ingest"
@@ -44,29 +45,72 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *countingConn) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
+func (c *countingConn) CloseWrite() error {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.CloseWrite()
+	}
+	return nil // of a pipe
+}
 
-// running is a server on a real listener.
+// pipes is a listener in memory: the time of its connections is that of a bubble.
+type pipes struct {
+	waiting chan net.Conn
+	closed  chan struct{}
+	close   func()
+}
+
+func newPipes() *pipes {
+	p := &pipes{waiting: make(chan net.Conn, 100), closed: make(chan struct{})}
+	p.close = sync.OnceFunc(func() { close(p.closed) })
+	return p
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.waiting:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.close(); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
+
+func (p *pipes) dial() (net.Conn, error) {
+	near, far := net.Pipe()
+	p.waiting <- far
+	return near, nil
+}
+
+// running is a server on a listener.
 type running struct {
 	*rig
 	addr string
+	open func() (net.Conn, error)
 	ln   *counting
 	stop context.CancelFunc
 	err  chan error
 }
 
+// serve runs a server on a real socket, with limits that no test waits for.
 func serve(t *testing.T, change ...func(*ingest.Config, *ingest.Deps, *rig)) *running {
 	t.Helper()
-	change = append([]func(*ingest.Config, *ingest.Deps, *rig){func(c *ingest.Config, _ *ingest.Deps, r *rig) {
-		r.at = time.Time{}
-		c.Limits.ReadHeader, c.Limits.Read = 5*time.Second, 5*time.Second
-		c.Limits.Publish, c.Limits.Write, c.Limits.Drain = 5*time.Second, 10*time.Second, 10*time.Second
-	}}, change...)
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &running{rig: newRig(t, change...), addr: tcp.Addr().String(), ln: &counting{Listener: tcp}, err: make(chan error, 1)}
+	return serveOn(t, tcp, func() (net.Conn, error) { return net.Dial("tcp", tcp.Addr().String()) }, change...)
+}
+
+func serveOn(t *testing.T, ln net.Listener, open func() (net.Conn, error), change ...func(*ingest.Config, *ingest.Deps, *rig)) *running {
+	t.Helper()
+	change = append([]func(*ingest.Config, *ingest.Deps, *rig){func(c *ingest.Config, _ *ingest.Deps, r *rig) {
+		r.at = time.Time{}
+		c.Limits.ReadHeader, c.Limits.Read = patience, patience
+		c.Limits.Publish, c.Limits.Write, c.Limits.Drain = patience, 2*patience, 2*patience
+	}}, change...)
+	s := &running{rig: newRig(t, change...), addr: ln.Addr().String(), open: open, ln: &counting{Listener: ln}, err: make(chan error, 1)}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = sync.OnceFunc(stop)
 	go func() { s.err <- s.Run(ctx, ingest.Listeners{Public: s.ln}) }()
@@ -81,12 +125,12 @@ func serve(t *testing.T, change ...func(*ingest.Config, *ingest.Deps, *rig)) *ru
 
 func (s *running) dial(t *testing.T) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	c, err := s.open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(8 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	return c
 }
 
@@ -222,6 +266,7 @@ func TestSocket_hugeBodies(t *testing.T) {
 }
 
 // Slow and silent peers are cut at their deadlines; others are served meanwhile.
+// Virtual time: to be slow is no fault of the test's.
 func TestSocket_slowPeers(t *testing.T) {
 	for _, tc := range []struct{ name, sends string }{
 		{"silence", ""},
@@ -231,58 +276,82 @@ func TestSocket_slowPeers(t *testing.T) {
 		{"expect and silence", head + "Expect: 100-continue\r\nContent-Length: 100\r\n\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
-				c.Limits.ReadHeader, c.Limits.Read = 300*time.Millisecond, 600*time.Millisecond
+			synctest.Test(t, func(t *testing.T) {
+				ln := newPipes()
+				s := serveOn(t, ln, ln.dial, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
+					c.Limits.ReadHeader, c.Limits.Read = 300*time.Millisecond, 600*time.Millisecond
+				})
+				c := s.dial(t)
+				start := time.Now()
+				if _, err := io.WriteString(c, tc.sends); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
+					t.Errorf("another client = %d; want 200", got)
+				}
+				_, _ = io.Copy(io.Discard, c)
+				// net/http leaves who is answered half a second to read it.
+				if took := time.Since(start); took < 300*time.Millisecond || took > 1100*time.Millisecond {
+					t.Errorf("closed after %v; want the deadline of 300 or 600ms", took)
+				}
+				if n := len(s.log.snapshot()); n != 1 {
+					t.Errorf("%d events; want only the other client's", n)
+				}
 			})
-			c := s.dial(t)
-			start := time.Now()
-			if _, err := io.WriteString(c, tc.sends); err != nil {
-				t.Fatal(err)
-			}
-			if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
-				t.Errorf("another client = %d; want 200", got)
-			}
-			_, _ = io.Copy(io.Discard, c)
-			if took := time.Since(start); took > 3*time.Second {
-				t.Errorf("closed after %v; want about the deadline of 600ms", took)
-			}
-			if n := len(s.log.snapshot()); n != 1 {
-				t.Errorf("%d events; want only the other client's", n)
-			}
 		})
 	}
 }
 
 // A client that asks again and again and reads no answer is cut at the deadline
-// of writing, and others are served meanwhile.
+// of writing, and others are served meanwhile. A pipe holds nothing: who does not
+// read the first answer is one.
 func TestSocket_slowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := newPipes()
+		s := serveOn(t, ln, ln.dial, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
+			c.Limits.Publish, c.Limits.Write = 300*time.Millisecond, 600*time.Millisecond
+		})
+		c, start := s.dial(t), time.Now()
+		cut := make(chan error, 1)
+		go func() {
+			for {
+				// Refused without a look at its body, so that only answers pile up.
+				if _, err := io.WriteString(c, "PUT "+hook+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					cut <- err
+					return
+				}
+			}
+		}()
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
+				t.Errorf("another client = %d; want 200", got)
+			}
+			select {
+			case err := <-cut:
+				if took := time.Since(start); errors.Is(err, os.ErrDeadlineExceeded) || took > 1100*time.Millisecond {
+					t.Errorf("cut after %v, %v; want the deadline of 600ms", took, err)
+				}
+				return
+			case <-tick.C:
+			}
+		}
+	})
+}
+
+// The same by a real socket, whose buffers fill first.
+func TestSocket_slowReaderFillsTheBuffers(t *testing.T) {
 	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
 		c.Limits.Publish, c.Limits.Write = 300*time.Millisecond, 600*time.Millisecond
 	})
 	c := s.dial(t)
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	cut := make(chan error, 1)
-	go func() {
-		for {
-			// Refused without a look at its body, so that only answers pile up.
-			if _, err := io.WriteString(c, "PUT "+hook+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-				cut <- err
-				return
-			}
-		}
-	}()
-	for done := false; !done; {
-		if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
-			t.Errorf("another client = %d; want 200", got)
-		}
-		select {
-		case err := <-cut:
+	for {
+		if _, err := io.WriteString(c, "PUT "+hook+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("never cut: %v", err)
 			}
-			done = true
-		default:
+			return
 		}
 	}
 }
@@ -296,7 +365,8 @@ func (s *running) send(t *testing.T, body string) int {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Test-Signature", "good")
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	tr := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return s.open() }}
+	resp, err := tr.RoundTrip(req)
 	if err != nil {
 		t.Errorf("post: %v", err)
 		return 0
@@ -322,11 +392,7 @@ func TestSocket_expectContinue(t *testing.T) {
 
 // The client hangs up while its record is on its way: the record stays.
 func TestSocket_hangUpDuringProduce(t *testing.T) {
-	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, r *rig) {
-		c.Limits.Publish = 5 * time.Second
-		c.Limits.Write = 6 * time.Second
-		r.log.hold = make(chan struct{})
-	})
+	s := serve(t, func(_ *ingest.Config, _ *ingest.Deps, r *rig) { r.log.hold = make(chan struct{}) })
 	c := s.dial(t)
 	if _, err := io.WriteString(c, head+"Content-Length: 12\r\n\r\n{\"id\":\"o-1\"}"); err != nil {
 		t.Fatal(err)
@@ -340,10 +406,7 @@ func TestSocket_hangUpDuringProduce(t *testing.T) {
 // SIGTERM under load: no new connection, every request in flight waits for its
 // acknowledgement, and Run returns nil.
 func TestRun_drains(t *testing.T) {
-	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, r *rig) {
-		c.Limits.Publish, c.Limits.Write = 5*time.Second, 6*time.Second
-		r.log.hold = make(chan struct{})
-	})
+	s := serve(t, func(_ *ingest.Config, _ *ingest.Deps, r *rig) { r.log.hold = make(chan struct{}) })
 	const n = 20
 	statuses := make(chan int, n)
 	for i := range n {
@@ -377,9 +440,10 @@ func TestRun_drains(t *testing.T) {
 // A drain that does not end is an error: something accepted was not answered.
 func TestRun_drainTimesOut(t *testing.T) {
 	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, r *rig) {
-		c.Limits.Publish, c.Limits.Write, c.Limits.Drain = time.Second, 6*time.Second, 50*time.Millisecond
+		c.Limits.Drain = 50 * time.Millisecond
 		r.log.hold = make(chan struct{})
 	})
+	defer close(s.log.hold)
 	c := s.dial(t)
 	if _, err := io.WriteString(c, head+"Content-Length: 12\r\n\r\n{\"id\":\"o-1\"}"); err != nil {
 		t.Fatal(err)
@@ -394,44 +458,44 @@ func TestRun_drainTimesOut(t *testing.T) {
 
 // The number of connections is bounded, and a closed one makes room.
 func TestSocket_connectionCap(t *testing.T) {
-	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
-		c.Limits.Connections = 2
-		c.Limits.ReadHeader = 300 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		ln, start := newPipes(), time.Now()
+		s := serveOn(t, ln, ln.dial, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
+			c.Limits.Connections = 2
+			c.Limits.ReadHeader = 300 * time.Millisecond
+		})
+		for range 4 {
+			s.dial(t) // silent; the server cuts them, two at a time
+		}
+		if got, took := s.send(t, `{"id":"o-1","status":"paid"}`), time.Since(start); got != 200 || took != 600*time.Millisecond {
+			t.Errorf("after the silent ones = %d after %v; want 200 after 600ms", got, took)
+		}
 	})
-	for range 4 {
-		s.dial(t) // silent; the server cuts them
-	}
-	if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
-		t.Errorf("after the silent ones = %d; want 200", got)
-	}
 }
 
 // 300 endless bodies at once hold no more memory than the bound says.
 func TestSocket_memoryIsBounded(t *testing.T) {
-	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) {
-		c.Limits.InFlight = 8
-		c.Limits.Read = 1500 * time.Millisecond
-	})
+	s := serve(t, func(c *ingest.Config, _ *ingest.Deps, _ *rig) { c.Limits.InFlight = 8 })
 	var wg sync.WaitGroup
 	var refused atomic.Int64
+	var conns []net.Conn
 	for range 100 {
 		c := s.dial(t)
+		conns = append(conns, c)
 		wg.Go(func() {
-			// Just below the cap, and then silence: the buffers stay.
-			if _, err := io.WriteString(c, head+"Content-Length: 262144\r\n\r\n"+strings.Repeat("x", 200<<10)); err != nil {
-				return
-			}
+			// Just below the cap, and then silence: the buffers stay. Who is refused
+			// may not get all of it through.
+			_, _ = io.WriteString(c, head+"Content-Length: 262144\r\n\r\n"+strings.Repeat("x", 200<<10))
 			got, _ := answers(t, c)
 			if len(got) == 1 && got[0] == http.StatusServiceUnavailable {
 				refused.Add(1)
 			}
 		})
 	}
+	waitFor(t, "80 of 100 to be refused for memory: room is for 8", func() bool { return refused.Load() >= 80 })
+	for _, c := range conns {
+		_ = c.Close()
+	}
 	wg.Wait()
-	if refused.Load() < 80 {
-		t.Errorf("%d of 100 were refused for memory; room is for 8", refused.Load())
-	}
-	if got := s.send(t, `{"id":"o-1","status":"paid"}`); got != 200 {
-		t.Errorf("afterwards = %d; want 200", got)
-	}
+	waitFor(t, "room again", func() bool { return s.send(t, `{"id":"o-1","status":"paid"}`) == 200 })
 }

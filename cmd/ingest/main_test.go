@@ -38,7 +38,7 @@ ingest:
   listen: 127.0.0.1:0
   admin_listen: 127.0.0.1:0
   public_url: https://hooks.example.com
-  produce_deadline: 500ms
+  produce_deadline: 15s
   tokens: [{name: shop, token: %s, accounts: [kado/acme]}]
 accounts:
   - {provider: kado, account: acme, webhook: {public_key: pk-acme, secrets: [%s]}}
@@ -120,11 +120,11 @@ type program struct {
 
 var listening = regexp.MustCompile(`"listen":"([^"]+)"`)
 
-func start(t *testing.T, s system) *program {
+func start(t *testing.T, s system, env ...string) *program {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	p := &program{stop: stop, done: make(chan error, 1), out: &output{}}
-	go func() { p.done <- runMain(ctx, []string{"-config", s.path}, nil, p.out) }()
+	go func() { p.done <- runMain(ctx, []string{"-config", s.path}, env, p.out) }()
 	t.Cleanup(stop)
 	for range time.Tick(5 * time.Millisecond) {
 		select {
@@ -240,7 +240,6 @@ func (s system) read(t *testing.T, topic string, partition int32, offset int64) 
 	return found
 }
 
-// Kafka goes away under a running program: an honest 503 within the deadline.
 // Topics that are weaker than they should be are told of, and refuse nothing.
 func TestProgram_topicsDiffer(t *testing.T) {
 	s := newSystem(t, true, true) // with the senders' clocks: the embedded broker has no other
@@ -263,15 +262,17 @@ func TestProgram_topicsDiffer(t *testing.T) {
 	}
 }
 
+// Kafka goes away under a running program: an honest 503, before the sender that
+// waits least has given up. ingest/TestPublish_deadline has the deadline itself.
 func TestProgram_kafkaGone(t *testing.T) {
 	s := newSystem(t, true, true)
-	p := start(t, s)
+	p := start(t, s, "RAMP_INGEST_PRODUCE_DEADLINE=500ms")
 	s.Kafka().Close()
 	const delivery = `{"id":"w-1","resource":"order","type":"order_pending","data":{"id":"6408fd3e24c501549aaac9fd"},"message":"m"}`
 	begin := time.Now()
 	status, body, header := send(t, "POST", p.public+"/v1/webhooks/kado/acme", delivery, kadoHeaders(delivery))
-	if took := time.Since(begin); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || took > 2*time.Second {
-		t.Errorf("= %d %s after %v; want 503 with Retry-After within the deadline of 500ms", status, body, took)
+	if took := time.Since(begin); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || took > 10*time.Second {
+		t.Errorf("= %d %s after %v; want 503 with Retry-After soon after the deadline of 500ms", status, body, took)
 	}
 }
 

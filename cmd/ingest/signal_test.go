@@ -2,14 +2,17 @@ package main
 
 import (
 	"errors"
-	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/run"
 )
@@ -34,7 +37,7 @@ func process(t *testing.T, s system) (*exec.Cmd, string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if m := listening.FindStringSubmatch(out.String()); m != nil {
 			return cmd, m[1]
@@ -79,19 +82,33 @@ func TestSignals(t *testing.T) {
 	})
 	t.Run("a second one aborts the drain", func(t *testing.T) {
 		cmd, addr := process(t, s)
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = c.Close() }()
-		// Invited to send a body that never comes, the request is in flight.
-		if _, err := io.WriteString(c, "POST /v1/webhooks/kado/acme HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		buf := make([]byte, 64)
-		if n, err := c.Read(buf); err != nil || !strings.Contains(string(buf[:n]), "100 Continue") {
-			t.Fatalf("%q, %v; want an invitation", buf[:n], err)
-		}
+		// A delivery that Kafka does not acknowledge is in flight for the whole deadline.
+		const delivery = `{"id":"w-2","resource":"order","type":"order_pending","data":{"id":"6408fd3e24c501549aaac9fe"},"message":"m"}`
+		arrived, hold := make(chan struct{}), make(chan struct{})
+		defer close(hold)
+		arrive := sync.OnceFunc(func() { close(arrived) })
+		s.Kafka().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			s.Kafka().KeepControl()
+			arrive()
+			s.Kafka().SleepControl(func() { <-hold })
+			return nil, nil, false
+		})
+		var sending sync.WaitGroup
+		defer sending.Wait()
+		sending.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/v1/webhooks/kado/acme", strings.NewReader(delivery))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for k, v := range kadoHeaders(delivery) {
+				req.Header.Set(k, v)
+			}
+			if resp, err := http.DefaultTransport.RoundTrip(req); err == nil { // the end of the process ends it
+				_ = resp.Body.Close()
+			}
+		})
+		<-arrived
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,8 @@ import (
 	"rampstream/internal/providers/httpx"
 )
 
-// hangFor is how long a real client waits in a test for an answer that never comes.
-const hangFor = 100 * time.Millisecond
+// patience is longer than any answer takes that comes, and hangFor is how long a real client waits in a test for an answer that never comes.
+const patience, hangFor = time.Minute, 100 * time.Millisecond
 
 // realClient makes the call with the client that the programs use, over real
 // connections: what a fake transport cannot show.
@@ -35,7 +35,7 @@ func (c callTest) realClient(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}, events.OutcomeUnreachable},
 	} {
-		_, err := c.over(t, tc.answer, 5*time.Second)
+		_, err := c.over(t, tc.answer, patience)
 		if result(err) != tc.want {
 			t.Errorf("%s: %s (%v); want %s", tc.name, result(err), err, tc.want)
 		}
@@ -58,7 +58,7 @@ func (c callTest) redirects(t *testing.T) {
 		_, err := c.over(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", next.URL+r.URL.Path)
 			w.WriteHeader(status)
-		}, 5*time.Second)
+		}, patience)
 		if result(err) != events.OutcomeRedirect {
 			t.Errorf("%d: %v; want %s", status, err, events.OutcomeRedirect)
 		}
@@ -90,7 +90,7 @@ func (c callTest) over(t *testing.T, answer http.HandlerFunc, timeout time.Durat
 	if err != nil {
 		t.Fatalf("Open = %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	return c.once(t, ctx, call)
 }

@@ -103,7 +103,7 @@ func start(t *testing.T, w *simulator.World) {
 
 func quiet(t *testing.T, w *simulator.World) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := w.WaitQuiet(ctx); err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func do(t *testing.T, method, url, body string, header map[string]string) reply 
 		req.Header.Set(k, v)
 	}
 	client := &http.Client{
-		Timeout:       2 * time.Second,
+		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	defer client.CloseIdleConnections()

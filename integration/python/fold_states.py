@@ -22,7 +22,7 @@ from fold.derive import accounts, derive
 from fold.evidence import Unsupported, read
 from fold.tables import read_config, read_tables
 
-IDLE_SECONDS = 30
+IDLE_SECONDS = 60
 INPUTS = ("webhook", "intent", "status-check")
 
 
@@ -50,7 +50,7 @@ class Topics:
                                   "fetch.wait.max.ms": 20, "enable.metrics.push": False})
 
     def read(self, topic):
-        parts = [TopicPartition(topic, n, 0) for n in self.consumer.list_topics(topic, timeout=20).topics[topic].partitions]
+        parts = [TopicPartition(topic, n, 0) for n in self.consumer.list_topics(topic, timeout=IDLE_SECONDS).topics[topic].partitions]
         if not parts:
             raise ValueError(f"no topic {topic}")
         self.consumer.assign(parts)
@@ -77,7 +77,7 @@ class Topics:
             raise ValueError("not framed")
         number = struct.unpack(">I", value[1:5])[0]
         if number not in self.schemas:
-            with urllib.request.urlopen(f"{self.registry}/schemas/ids/{number}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.registry}/schemas/ids/{number}", timeout=IDLE_SECONDS) as answer:
                 self.schemas[number] = fastavro.parse_schema(plain(json.loads(json.load(answer)["schema"])))
         schema = self.schemas[number]
         if schema["name"] != f"rampstream.v1.{name}":

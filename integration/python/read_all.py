@@ -13,7 +13,7 @@ import urllib.request
 import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-IDLE_SECONDS = 30
+IDLE_SECONDS = 60
 
 
 def main(brokers, registry, topics):
@@ -24,7 +24,7 @@ def main(brokers, registry, topics):
         if magic != 0:
             raise ValueError("no schema id in front")
         if number not in schemas:
-            with urllib.request.urlopen(f"{registry}/schemas/ids/{number}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{registry}/schemas/ids/{number}", timeout=IDLE_SECONDS) as answer:
                 schemas[number] = fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
         body = io.BytesIO(value[5:])
         record = fastavro.schemaless_reader(body, schemas[number])
@@ -43,7 +43,7 @@ def main(brokers, registry, topics):
         }
     )
     try:
-        known = consumer.list_topics(timeout=20).topics
+        known = consumer.list_topics(timeout=IDLE_SECONDS).topics
         parts = [TopicPartition(t, n, 0) for t in topics for n in known[t].partitions]
         consumer.assign(parts)
         counts = {t: {"records": 0, "tombstones": 0, "decoded": 0} for t in topics}

@@ -106,6 +106,7 @@ func brokerLost(t *testing.T, p platform) {
 	ingest, poller, reconciler := w.startAll()
 	placed := make(chan error, 1)
 	go func() { placed <- w.place(t.Context(), 60, 6, 20*time.Second) }()
+	more := w.load() // for as long as nodes come and go
 
 	pause(t.Context(), time.Second)
 	n.kill("2")
@@ -122,6 +123,7 @@ func brokerLost(t *testing.T, p platform) {
 	pause(t.Context(), 2*time.Second)
 	n.resume("3")
 	must(t, <-placed)
+	more()
 	reconciler = w.supervised(reconciler)
 	w.agree()
 	w.finish([]*process{ingest}, []*process{poller}, reconciler)

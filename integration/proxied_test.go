@@ -114,6 +114,9 @@ func (x *proxied) end(old bool, faults ...met) integration.Run {
 	close(x.enough)
 	must(x.t, <-x.placed)
 	x.proxy.Clear()
+	for i, p := range x.reconciler { // one that lost five sessions has ended
+		x.reconciler[i] = x.supervised(p)
+	}
 	x.agree()
 	for _, p := range []*process{x.ingest, x.poller} {
 		p.stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/stream"
 )
@@ -35,3 +36,29 @@ func ToClient(r stream.Record) *kgo.Record { return toClient(r) }
 
 // Converting is convert of a clientRecords that is used again.
 func Converting() func([]stream.Record) []kgo.Record { return new(clientRecords).convert }
+
+// Decoded is what batches made of an answer, beside records: the position behind
+// them, how many bytes they had, and whether what follows is odd.
+type Decoded struct {
+	Pos  int64
+	Read int
+	Odd  bool
+}
+
+// Decode has batches read an answer in runs, whose memory is run's each time:
+// seen is called with what stands in it.
+func Decode(rp *kmsg.FetchResponseTopicPartition, committed bool, from, to int64, run *stream.Run, seen func([]stream.Record)) (d Decoded) {
+	u := newUnpacker()
+	b := newBatches(rp, committed, u)
+	b.topic, b.partition, b.pos, b.to = "t", 3, from, to
+	for more := true; more; {
+		u.begin(run)
+		more = b.fill(run)
+		seen(run.Records)
+	}
+	d.Pos, d.Read, d.Odd = b.pos, len(rp.RecordBatches)-len(b.in), b.odd
+	return d
+}
+
+// FromClient is fromClient.
+func FromClient(r *kgo.Record) stream.Record { return fromClient(r) }

@@ -28,30 +28,42 @@ const (
 	emptyAnswers = 3
 )
 
-// reader is one Log.Read.
+// reader is one Log.Read or Log.ReadRuns.
 type reader struct {
 	log       *Log
 	topic     string
 	partition int32
 	pos, to   int64
 	level     kgo.IsolationLevel
-	fn        func(stream.Record) error
+	room      func() (*stream.Run, error)
+	send      func(*stream.Run) error
+	run       *stream.Run // to be filled next; nil where room has to be asked
+	unpack    *unpacker
 	empty     int
 }
 
-// run hands out the records of one answer while the next is on its way.
-func (r *reader) run(ctx context.Context) error {
+// each hands out the records of one run while the next is on its way.
+func (r *reader) each(ctx context.Context, fn func(stream.Record) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers, end := make(chan []*kgo.Record, 1), make(chan error, 1)
+	runs, end := make(chan *stream.Run, 1), make(chan error, 1)
+	r.room = func() (*stream.Run, error) { return new(stream.Run), nil }
+	r.send = func(run *stream.Run) error {
+		select {
+		case runs <- run:
+			return nil
+		case <-ctx.Done():
+			return wrap(r.name(), ctx.Err())
+		}
+	}
 	go func() {
-		defer close(answers)
-		end <- r.fetchAll(ctx, answers)
+		defer close(runs)
+		end <- r.fetchAll(ctx)
 	}()
 	var err error
-	for records := range answers {
-		for i := 0; i < len(records) && err == nil; i++ {
-			if err = r.fn(fromClient(records[i])); err != nil {
+	for run := range runs {
+		for i := 0; i < len(run.Records) && err == nil; i++ {
+			if err = fn(run.Records[i]); err != nil {
 				cancel()
 			}
 		}
@@ -63,23 +75,19 @@ func (r *reader) run(ctx context.Context) error {
 }
 
 // fetchAll asks until the position is at or past the goal.
-func (r *reader) fetchAll(ctx context.Context, answers chan<- []*kgo.Record) error {
+func (r *reader) fetchAll(ctx context.Context) error {
+	r.unpack = newUnpacker()
 	var failures int
 	failing := time.Time{}
 	for r.pos < r.to {
 		if err := pause(ctx, failures); err != nil {
 			return wrap(r.name(), err)
 		}
-		records, err := r.step(ctx)
-		if len(records) > 0 {
-			select {
-			case answers <- records:
-			case <-ctx.Done():
-				return wrap(r.name(), ctx.Err())
-			}
+		fe, err := r.step(ctx)
+		if err != nil {
+			return err
 		}
-		var fe *fetchError
-		if !errors.As(err, &fe) {
+		if fe == nil {
 			failures, failing = 0, time.Time{}
 			continue
 		}
@@ -102,23 +110,85 @@ func (r *reader) name() string {
 	return fmt.Sprintf("read %s-%d at %d", r.topic, r.partition, r.pos)
 }
 
-// fetchError is a failure of the request.
+// fetchError is a failure of a request.
 type fetchError struct {
 	err   error
 	retry bool
 }
 
-func (e *fetchError) Error() string { return e.err.Error() }
-func (e *fetchError) Unwrap() error { return e.err }
-
-// step makes one request, moves the position and gives the records that were
-// passed.
-func (r *reader) step(ctx context.Context) ([]*kgo.Record, error) {
+// step makes one request, moves the position and sends the records that were
+// passed. err is of room or send.
+func (r *reader) step(ctx context.Context) (fe *fetchError, err error) {
 	before := r.pos
-	rp, err := r.log.fetch(ctx, r.topic, r.partition, r.pos, r.level)
-	if err != nil {
-		return nil, r.failure(ctx, err)
+	rp, ferr := r.log.fetch(ctx, r.topic, r.partition, r.pos, r.level)
+	if ferr == nil {
+		ferr = kerr.ErrorForCode(rp.ErrorCode)
 	}
+	if ferr != nil {
+		return r.failure(ctx, ferr), nil
+	}
+	ferr, err = r.take(rp)
+	switch {
+	case err != nil:
+		return nil, err
+	case ferr != nil:
+		return r.failure(ctx, ferr), nil
+	case r.pos > before:
+		r.empty = 0
+	case len(rp.RecordBatches) > 0:
+		// It answered with what stands before the position, or with a batch that
+		// ends before its own end. The next answer may be of another broker.
+		r.empty = 0
+		return &fetchError{err: errNoProgress, retry: true}, nil
+	default:
+		r.skipHole(rp)
+	}
+	return nil, nil
+}
+
+// take sends what an answer has. ferr is of the answer, err of room or send.
+func (r *reader) take(rp *kmsg.FetchResponseTopicPartition) (ferr, err error) {
+	before, b := r.pos, newBatches(rp, r.level == kgo.ReadCommitted(), r.unpack)
+	b.pos, b.to, b.topic, b.partition = r.pos, r.to, r.topic, r.partition
+	for more := true; more; {
+		if err := r.ready(); err != nil {
+			return nil, err
+		}
+		more = b.fill(r.run)
+		if b.odd && b.pos == before {
+			return r.library(rp)
+		} // else the next answer begins with what is odd
+		r.pos = b.pos
+		if err := r.flush(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// ready makes r.run empty.
+func (r *reader) ready() (err error) {
+	if r.run == nil {
+		if r.run, err = r.room(); err != nil {
+			return err
+		}
+	}
+	r.unpack.begin(r.run)
+	return nil
+}
+
+func (r *reader) flush() error {
+	if len(r.run.Records) == 0 {
+		return nil
+	}
+	run := r.run
+	r.run = nil
+	return r.send(run)
+}
+
+// library reads an answer that is odd from its beginning as the client's library
+// does.
+func (r *reader) library(rp *kmsg.FetchResponseTopicPartition) (ferr, err error) {
 	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		KeepControlRecords: true, // they move the position
 		Offset:             r.pos,
@@ -126,32 +196,17 @@ func (r *reader) step(ctx context.Context) ([]*kgo.Record, error) {
 		Topic:              r.topic,
 		Partition:          r.partition,
 	}, rp, r.log.decomp, nil)
-	records := fp.Records[:0]
+	r.pos = max(r.pos, next)
 	for _, rec := range fp.Records {
 		if rec.Offset >= r.to {
-			r.pos = r.to
-			return records, nil
+			r.pos, fp.Err = r.to, nil
+			break
 		}
 		if !rec.Attrs.IsControl() {
-			records = append(records, rec)
+			r.run.Records = append(r.run.Records, fromClient(rec))
 		}
-		r.pos = rec.Offset + 1
 	}
-	if fp.Err != nil {
-		return records, r.failure(ctx, fp.Err)
-	}
-	if next > r.pos {
-		r.pos, r.empty = next, 0
-		return records, nil
-	}
-	if r.pos == before && len(rp.RecordBatches) > 0 {
-		// It answered with what stands before the position, or with a batch that
-		// ends before its own end. The next answer may be of another broker.
-		r.empty = 0
-		return nil, &fetchError{err: errNoProgress, retry: true}
-	}
-	r.skipHole(fp, len(rp.RecordBatches) == 0)
-	return records, nil
+	return fp.Err, r.flush()
 }
 
 // errNoProgress ends a read after a minute of such answers.
@@ -159,12 +214,12 @@ var errNoProgress = errors.New("the broker answers with records, and none of the
 
 // skipHole moves the position to the goal when the partition is stable up to it
 // and repeatedly has nothing to show in between.
-func (r *reader) skipHole(fp kgo.FetchPartition, nothing bool) {
-	stable := fp.HighWatermark
+func (r *reader) skipHole(rp *kmsg.FetchResponseTopicPartition) {
+	stable := rp.HighWatermark
 	if r.level == kgo.ReadCommitted() {
-		stable = fp.LastStableOffset
+		stable = rp.LastStableOffset
 	}
-	if !nothing || len(fp.Records) > 0 || stable < r.to {
+	if stable < r.to {
 		r.empty = 0
 		return
 	}
@@ -174,7 +229,7 @@ func (r *reader) skipHole(fp kgo.FetchPartition, nothing bool) {
 }
 
 // failure decides whether another try may help.
-func (r *reader) failure(ctx context.Context, err error) error {
+func (r *reader) failure(ctx context.Context, err error) *fetchError {
 	if ctx.Err() != nil {
 		return &fetchError{err: ctx.Err()}
 	}

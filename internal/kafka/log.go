@@ -26,7 +26,10 @@ type Log struct {
 	leaders leaderCache
 }
 
-var _ stream.Log = (*Log)(nil)
+var (
+	_ stream.Log       = (*Log)(nil)
+	_ stream.RunReader = (*Log)(nil)
+)
 
 // OpenLog makes a Log. It connects lazily; errors here are of configuration.
 func OpenLog(cfg Config) (*Log, error) {
@@ -148,22 +151,41 @@ func pause(ctx context.Context, n int) error {
 // would be the sign of a truncated log (ErrLoss); math.MaxInt64 follows the
 // partition until ctx is done. from >= to reads nothing and asks nobody.
 func (l *Log) Read(ctx context.Context, topic string, partition int32, from, to int64, committed bool, fn func(stream.Record) error) error {
+	rd, err := l.reader(ctx, topic, partition, from, to, committed)
+	if err != nil || rd == nil {
+		return err
+	}
+	return rd.each(ctx, fn)
+}
+
+// ReadRuns implements stream.RunReader.
+func (l *Log) ReadRuns(ctx context.Context, topic string, partition int32, from, to int64, committed bool, room func() (*stream.Run, error), send func(*stream.Run) error) error {
+	rd, err := l.reader(ctx, topic, partition, from, to, committed)
+	if err != nil || rd == nil {
+		return err
+	}
+	rd.room, rd.send = room, send
+	return rd.fetchAll(ctx)
+}
+
+// reader begins a read; nil where there is nothing to be read.
+func (l *Log) reader(ctx context.Context, topic string, partition int32, from, to int64, committed bool) (*reader, error) {
 	if from >= to {
-		return nil
+		return nil, nil
 	}
 	ends, err := l.Ends(ctx, partition, topic)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := ends[topic]
 	if from < r.Start || from > r.End || (to > r.End && to != math.MaxInt64) {
-		return lossError(topic, partition, from, to, r)
+		return nil, lossError(topic, partition, from, to, r)
 	}
-	rd := reader{log: l, topic: topic, partition: partition, pos: from, to: to, fn: fn, level: kgo.ReadUncommitted()}
+	rd := &reader{log: l, topic: topic, partition: partition, pos: from, to: to, level: kgo.ReadUncommitted()}
 	if committed {
 		rd.level = kgo.ReadCommitted()
 	}
-	return rd.run(ctx)
+	return rd, nil
 }
 
 func lossError(topic string, partition int32, from, to int64, r stream.Range) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -336,14 +337,7 @@ func TestLog_Read_noProgress(t *testing.T) {
 		if at.FetchOffset == 0 || lies.Add(1) > 3 {
 			return nil, nil, false
 		}
-		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		rt := kmsg.NewFetchResponseTopic()
-		rt.Topic, rt.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
-		rp := kmsg.NewFetchResponseTopicPartition()
-		rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.RecordBatches = at.Partition, 3, 3, first
-		rt.Partitions = append(rt.Partitions, rp)
-		resp.Topics = append(resp.Topics, rt)
-		return resp, nil, true
+		return answer(req, first), nil, true
 	})
 	l, began := openLog(t, cfg), time.Now()
 	var got []string
@@ -356,6 +350,60 @@ func TestLog_Read_noProgress(t *testing.T) {
 	}
 	if d := time.Since(began); d < 500*time.Millisecond { // 100 ms, 200 ms, 300 ms
 		t.Errorf("asked %d times within %s: no pause between them", lies.Load(), d)
+	}
+}
+
+// answer to a fetch of a partition that ends at 3.
+func answer(req *kmsg.FetchRequest, batches []byte) *kmsg.FetchResponse {
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	rt := kmsg.NewFetchResponseTopic()
+	rt.Topic, rt.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+	rp := kmsg.NewFetchResponseTopicPartition()
+	rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.RecordBatches = req.Topics[0].Partitions[0].Partition, 3, 3, batches
+	rt.Partitions = append(rt.Partitions, rp)
+	resp.Topics = append(resp.Topics, rt)
+	return resp
+}
+
+// What is odd in an answer the client's library reads, once it comes first: an
+// older format, and the error of what cannot be read.
+func TestLog_Read_oddAnswers(t *testing.T) {
+	old := kmsg.MessageV1{Offset: 2, MessageSize: 22 + 3, Magic: 1, Timestamp: 9, Value: []byte("old")}
+	older := old.AppendTo(nil)
+	binary.BigEndian.PutUint32(older[12:], crc32.ChecksumIEEE(older[16:]))
+	spoilt := plainBatch(2, 0, "spoilt").append(t, nil)
+	spoilt[len(spoilt)-20]++
+	for _, tc := range []struct {
+		name string
+		odd  []byte
+		want []string
+		fine bool
+	}{
+		{"an older format", older, []string{"a", "b", "old"}, true},
+		{"a wrong checksum", spoilt, []string{"a", "b"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg, kc := start(t, 1, "s")
+			put(t, cfg, "s", 0, "0", "1", "2")
+			var asked []int64
+			kc.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				kc.KeepControl()
+				req := kreq.(*kmsg.FetchRequest)
+				asked = append(asked, req.Topics[0].Partitions[0].FetchOffset)
+				if len(asked) == 1 {
+					return answer(req, append(plainBatch(0, 2, "a", "b").append(t, nil), tc.odd...)), nil, true
+				}
+				return answer(req, tc.odd), nil, true
+			})
+			var got []string
+			err := openLog(t, cfg).Read(patient(t), "s", 0, 0, 3, true, func(r stream.Record) error {
+				got = append(got, string(r.Value))
+				return nil
+			})
+			if !slices.Equal(got, tc.want) || (err == nil) != tc.fine || !slices.Equal(asked, []int64{0, 2}) {
+				t.Errorf("Read = %q, %v, after questions for %v; want %q", got, err, asked, tc.want)
+			}
+		})
 	}
 }
 

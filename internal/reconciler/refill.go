@@ -14,9 +14,6 @@ import (
 	"rampstream/internal/stream"
 )
 
-// pieceRecords is how many records go through the stages of a restore at once.
-const pieceRecords = 256
-
 // A job is what goes through the stages of a restore.
 type job interface {
 	// prepare may run beside others; put runs in order and says how many entries
@@ -106,45 +103,35 @@ func (r *restorer) stateTopics() []string {
 func (r *restorer) fillFrom(ctx context.Context, p *partition, topic string, at stream.Range) error {
 	from := at.Start
 	done := func(pc *piece, n int) {
-		next := pc.records[len(pc.records)-1].Offset + 1
+		next := pc.run.Records[len(pc.run.Records)-1].Offset + 1
 		r.progress.advance(r.n, n, next-from)
 		from = next
 	}
-	fresh := func() *piece { return &piece{records: make([]stream.Record, 0, pieceRecords)} }
 	read := func(ctx context.Context, next func() (*piece, error), send func(*piece) error) error {
-		var pc *piece
-		err := r.log.Read(ctx, topic, r.n, at.Start, at.End, true, func(rec stream.Record) (err error) {
-			if pc == nil {
-				if pc, err = next(); err != nil {
-					return err
-				}
-				pc.records, pc.entries, pc.ends = pc.records[:0], pc.entries[:0], pc.ends[:0]
+		var pc *piece // one at a time is filled
+		room := func() (_ *stream.Run, err error) {
+			if pc, err = next(); err != nil {
+				return nil, err
 			}
-			if pc.records = append(pc.records, rec); len(pc.records) < pieceRecords {
-				return nil
-			}
-			full := pc
-			pc = nil
-			return send(full)
-		})
-		if err == nil && pc != nil {
-			err = send(pc)
+			return &pc.run, nil
 		}
-		return err
+		return stream.ReadRuns(ctx, r.log, topic, r.n, at.Start, at.End, true, room, func(*stream.Run) error { return send(pc) })
 	}
-	return stages(ctx, p, &r.cfg, fresh, read, done)
+	return stages(ctx, p, &r.cfg, func() *piece { return &piece{} }, read, done)
 }
 
 // piece is a run of records of a state topic, and the entries made of them.
+// Nothing of the run is kept: its memory is used for the next one.
 type piece struct {
-	records []stream.Record
+	run     stream.Run
 	entries []byte // one after another
 	ends    []int  // where each ends
 }
 
 // prepare turns the records into entries.
 func (pc *piece) prepare(ctx context.Context, j *judge) {
-	for _, rec := range pc.records {
+	pc.entries, pc.ends = pc.entries[:0], pc.ends[:0]
+	for _, rec := range pc.run.Records {
 		if rec.Value != nil {
 			pc.entries = j.appendEntry(ctx, pc.entries, rec)
 		}
@@ -155,9 +142,10 @@ func (pc *piece) prepare(ctx context.Context, j *judge) {
 // put keeps the latest entry of each key.
 func (pc *piece) put(p *partition, cfg *Config) (int, error) {
 	inputs, from := cfg.Topics.Inputs(), 0
-	for i, rec := range pc.records {
+	for i := range pc.run.Records {
 		var err error
-		p.takeStub(inputs, &pc.records[i])
+		rec := &pc.run.Records[i]
+		p.takeStub(inputs, rec)
 		if entry := pc.entries[from:pc.ends[i]]; len(entry) == 0 {
 			err = p.states.Delete(rec.Key)
 		} else {
@@ -168,7 +156,7 @@ func (pc *piece) put(p *partition, cfg *Config) (int, error) {
 		}
 		from = pc.ends[i]
 	}
-	return len(pc.records), nil
+	return len(pc.run.Records), nil
 }
 
 // judge says of states whether they can be used, and whether other rules viewed

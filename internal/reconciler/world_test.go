@@ -120,7 +120,7 @@ func (w *world) believing() {
 }
 
 func (w *world) restore(n int32) error {
-	next, err := w.eng.Restore(context.Background(), n, w.log, nil)
+	next, err := w.eng.Restore(context.Background(), n, spoiling{w.log}, nil)
 	for topic, offset := range next {
 		if w.next[topic] == nil {
 			w.next[topic] = map[int32]int64{}

@@ -1,17 +1,16 @@
 package integration_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/config"
 	"rampstream/internal/demo"
-	"rampstream/internal/kafka"
 	"rampstream/internal/kafka/embedded"
 	"rampstream/internal/run"
 )
@@ -56,18 +55,15 @@ func exitCodes(t *testing.T, p platform) {
 	}
 
 	// A topic that refuses what ingest may have to write.
-	for _, value := range []string{"1000", "1048576"} {
-		_, err := w.adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, names.DeadLetter)
-		must(t, err)
-		if value == "1000" {
-			w.refuses("ingest", w.file, run.Refused, names.DeadLetter+" takes records of 1000 bytes", "rampctl topics apply")
-		}
-	}
+	w.limit(names.DeadLetter, "1000")
+	w.refuses("ingest", w.file, run.Refused, names.DeadLetter+" takes records of 1000 bytes", "rampctl topics apply")
+	w.limit(names.DeadLetter, "1048576")
 
 	// One topic of each program is gone.
 	for i, topic := range []string{names.Intent, names.LaneState, names.Discrepancy} {
-		_, err := w.adm.DeleteTopics(t.Context(), topic)
+		deleted, err := w.adm.DeleteTopics(t.Context(), topic)
 		must(t, err)
+		must(t, deleted.Error())
 		w.deleted(topic)
 		w.refuses(programs[i], w.file, run.Refused, topic, "rampctl topics apply")
 		if code, out := w.rampctl("topics", "check"); code != run.Refused || !strings.Contains(out, topic) {
@@ -105,19 +101,28 @@ func (w *world) refuses(name, file string, code int, words ...string) {
 	}
 }
 
-// deleted waits until no broker knows a topic any more.
-func (w *world) deleted(topic string) {
+// limit sets how large a record a topic takes, and waits until every broker says
+// so.
+func (w *world) limit(topic, bytes string) {
 	w.t.Helper()
-	eventually(w.t, patience, topic+" is deleted", func() (bool, string) {
-		for _, broker := range w.cfg.Kafka.Brokers {
-			plan, err := kafka.PlanTopics(context.Background(), kafka.Config{Brokers: []string{broker}}, []kafka.TopicSpec{{Name: topic, Partitions: partitions}})
-			if err != nil {
-				return false, err.Error()
-			}
-			if len(plan) != 1 || plan[0].Kind != kafka.ChangeCreate {
-				return false, "still there"
+	const name = "max.message.bytes"
+	changed, err := w.adm.AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &bytes}}, topic)
+	must(w.t, err)
+	for _, c := range changed {
+		must(w.t, c.Err)
+	}
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	r := kmsg.NewDescribeConfigsRequestResource()
+	r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{name}
+	req.Resources = append(req.Resources, r)
+	w.everyBroker(name+" of "+topic+" is "+bytes, req, func(resp kmsg.Response) bool {
+		for _, r := range resp.(*kmsg.DescribeConfigsResponse).Resources {
+			for _, c := range r.Configs {
+				if c.Name == name && c.Value != nil && *c.Value == bytes {
+					return true
+				}
 			}
 		}
-		return true, ""
+		return false
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/demo"
 	"rampstream/internal/events"
@@ -32,8 +33,9 @@ func grow(t *testing.T, p platform, which func(stream.Topics) []string) {
 	before := len(w.agree())
 
 	topics := which(w.topics())
-	_, err := w.adm.CreatePartitions(t.Context(), 1, topics...)
+	grown, err := w.adm.CreatePartitions(t.Context(), 1, topics...)
 	must(t, err)
+	must(t, grown.Error())
 	foreign := w.follow(partitions + 1)
 	// Within the age of metadata, 20 s, and what a busy machine adds.
 	if code := reconciler.wait(); code != run.Refused {
@@ -44,6 +46,7 @@ func grow(t *testing.T, p platform, which func(stream.Topics) []string) {
 	}
 	ingest.End()
 	poller.End()
+	w.everyTopic("they have grown", topics, func(m kmsg.MetadataResponseTopic) bool { return len(m.Partitions) == partitions+1 })
 	for _, program := range []string{"ingest", "poller", "reconciler"} {
 		w.refuses(program, w.file, run.Refused, "partitions")
 	}
@@ -77,7 +80,7 @@ func (w *world) follow(n int32) (keys []events.Key) {
 		keys = append(keys, k)
 		ms = append(ms, kafka.Message{Topic: w.topics().Intent, Partition: int(n - 1), Key: []byte(k.String()), Value: value})
 	}
-	eventually(w.t, 30*time.Second, "the new partition takes records", func() (bool, string) {
+	eventually(w.t, patience, "the new partition takes records", func() (bool, string) {
 		conn := &kafka.Client{Addr: kafka.TCP(w.cfg.Kafka.Brokers...), Transport: &kafka.Transport{}}
 		var rs []kafka.Record
 		for _, m := range ms {

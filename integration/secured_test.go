@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/app"
@@ -187,31 +186,13 @@ func filterOf(t *testing.T, a kafka.ACL) *kadm.ACLBuilder {
 // know waits until every broker knows whether a right is given.
 func (w *world) know(a kafka.ACL, given bool) {
 	w.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.cfg.Kafka.Brokers...))
-	must(w.t, err)
-	defer cl.Close()
 	op, err := kmsg.ParseACLOperation(a.Operation)
 	must(w.t, err)
 	req := kmsg.NewPtrDescribeACLsRequest()
 	req.ResourceType, req.ResourcePatternType = kmsg.ACLResourceTypeAny, kmsg.ACLResourcePatternTypeAny
 	req.ResourceName, req.Principal, req.Operation, req.PermissionType = &a.Name, &a.Principal, op, kmsg.ACLPermissionTypeAllow
-	eventually(w.t, 30*time.Second, fmt.Sprintf("all brokers know: %s: %t", a, given), func() (bool, string) {
-		for _, b := range w.brokers(cl) {
-			resp, err := cl.Broker(int(b)).RetriableRequest(w.t.Context(), req)
-			if err != nil {
-				return false, err.Error()
-			}
-			if there := len(resp.(*kmsg.DescribeACLsResponse).Resources) > 0; there != given {
-				return false, fmt.Sprintf("broker %d does not", b)
-			}
-		}
-		return true, ""
+	w.everyBroker(fmt.Sprintf("%s: %t", a, given), req, func(resp kmsg.Response) bool {
+		described, ok := resp.(*kmsg.DescribeACLsResponse)
+		return ok && described.ErrorCode == 0 && len(described.Resources) > 0 == given
 	})
-}
-
-func (w *world) brokers(cl *kgo.Client) []int32 {
-	w.t.Helper()
-	md, err := kadm.NewClient(cl).BrokerMetadata(w.t.Context())
-	must(w.t, err)
-	return md.Brokers.NodeIDs()
 }

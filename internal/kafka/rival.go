@@ -47,7 +47,7 @@ func (s *session) rival(ctx context.Context) string {
 		}
 		select {
 		case <-ctx.Done():
-			return "no other member holds the id: the brokers took this one for dead"
+			return "no other member holds the id: the other process has not joined yet, or there is none and the brokers took this one for dead"
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

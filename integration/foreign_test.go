@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,9 +27,7 @@ func foreignMembers(t *testing.T, p platform) {
 	w.agree()
 
 	c := w.joins(kgo.Balancers(kgo.CooperativeStickyBalancer()))
-	if err := c.refusal(); !errors.Is(err, kerr.InconsistentGroupProtocol) {
-		t.Errorf("a member with another balancer beside the reconciler: %v, want %v", err, kerr.InconsistentGroupProtocol)
-	}
+	c.refused(kerr.InconsistentGroupProtocol)
 	c.Close()
 	must(t, w.place(t.Context(), 4, 0, 300*time.Millisecond))
 	w.agree()
@@ -36,8 +35,8 @@ func foreignMembers(t *testing.T, p platform) {
 	if p.real() {
 		c = w.joins(kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 		c.owns(partitions / 2)
-		placed := w.placed(4)
-		pause(t.Context(), 2*time.Second)
+		placed := w.placed(16)
+		eventually(t, patience, "the foreign member reads its part", func() (bool, string) { return c.polled.Load() > 0, "" })
 		c.Close()
 		must(t, <-placed)
 		w.agree()
@@ -80,6 +79,8 @@ type stranger struct {
 	held chan int // how many partitions of all topics it has, with each change
 	stop context.CancelFunc
 	done chan struct{}
+
+	polled atomic.Int64 // records
 }
 
 func (w *world) joins(opts ...kgo.Opt) *stranger {
@@ -103,7 +104,9 @@ func (w *world) joins(opts ...kgo.Opt) *stranger {
 	go func() {
 		defer close(s.done)
 		for ctx.Err() == nil {
-			for _, e := range cl.PollFetches(ctx).Errors() {
+			fs := cl.PollFetches(ctx)
+			s.polled.Add(int64(fs.NumRecords()))
+			for _, e := range fs.Errors() {
 				select {
 				case s.errs <- e.Err:
 				default:
@@ -122,20 +125,31 @@ func (s *stranger) Close() {
 	s.Client.Close()
 }
 
-// refusal is the first error that it meets.
-func (s *stranger) refusal() error {
-	select {
-	case err := <-s.errs:
-		return err
-	case <-time.After(30 * time.Second):
-		return errors.New("none within 30 s")
+// refused waits until it meets an error.
+func (s *stranger) refused(want error) {
+	s.w.t.Helper()
+	deadline := time.After(patience)
+	var last error
+	for {
+		select {
+		case last = <-s.errs:
+			if errors.Is(last, want) {
+				return
+			}
+		case got := <-s.held:
+			if got > 0 {
+				s.w.t.Fatalf("the foreign member was given %d partitions, want %v", got, want)
+			}
+		case <-deadline:
+			s.w.t.Fatalf("the foreign member met %v, want %v", last, want)
+		}
 	}
 }
 
 // owns waits until it has so many partitions at least.
 func (s *stranger) owns(n int) {
 	s.w.t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case got := <-s.held:

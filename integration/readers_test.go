@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -52,37 +53,50 @@ func readers(t *testing.T, p platform) {
 }
 
 // readOther reads a partition from its start to its present end with
-// segmentio/kafka-go.
-func (w *world) readOther(topic string, partition, want int) []kafka.Message {
+// segmentio/kafka-go. That follows no leader and tries nothing again, so a read
+// that breaks off begins anew.
+func (w *world) readOther(topic string, partition, want int) (out []kafka.Message) {
 	w.t.Helper()
+	eventually(w.t, patience, fmt.Sprintf("kafka-go reads %s-%d", topic, partition), func() (bool, string) {
+		var err error
+		out, err = w.readOnce(topic, partition)
+		return err == nil, fmt.Sprintf("after %d of %d records: %v", len(out), want, err)
+	})
+	return out
+}
+
+func (w *world) readOnce(topic string, partition int) (out []kafka.Message, err error) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
 	defer cancel()
 	conn, err := kafka.DialLeader(ctx, "tcp", w.cfg.Kafka.Brokers[0], topic, partition)
-	must(w.t, err)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = conn.Close() }()
 	end, err := conn.ReadLastOffset()
-	must(w.t, err)
-	if end == 0 {
-		return nil
+	if err != nil || end == 0 {
+		return nil, err
 	}
-	must(w.t, conn.SetReadDeadline(time.Now().Add(20*time.Second)))
-	var out []kafka.Message
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return nil, err
+	}
 	for {
 		batch := conn.ReadBatchWith(kafka.ReadBatchConfig{MinBytes: 1, MaxBytes: 16 << 20, IsolationLevel: kafka.ReadCommitted})
 		for {
 			m, err := batch.ReadMessage()
 			if err != nil {
 				if !errors.Is(err, io.EOF) {
-					w.t.Errorf("kafka-go: %s-%d after %d of %d records: %v", topic, partition, len(out), want, err)
-					return out
+					return out, err
 				}
 				break
 			}
 			out = append(out, m)
 		}
-		must(w.t, batch.Close())
+		if err := batch.Close(); err != nil {
+			return out, err
+		}
 		if at, _ := conn.Offset(); at >= end {
-			return out
+			return out, nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func compaction(t *testing.T, p platform) {
 	before := w.record()
 
 	cl, err := kgo.NewClient(kgo.SeedBrokers(p.brokers...), kgo.TransactionalID(w.cfg.Topics.Prefix+"foreign"),
-		kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		kgo.TransactionTimeout(5*time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	must(t, err)
 	t.Cleanup(cl.Close)
 	must(t, cl.BeginTransaction())
@@ -52,6 +53,9 @@ func compaction(t *testing.T, p platform) {
 	foreign() // in later segments
 	reconciler.kill()
 	reconciler = w.start("reconciler", "a")
+	eventually(t, patience, "every partition is being restored", func() (bool, string) {
+		return strings.Contains(reconciler.Metrics(t.Context()), fmt.Sprintf("ramp_reconciler_restore_partitions_left %d\n", partitions)), tail(reconciler.log.String())
+	})
 	pause(t.Context(), 2*time.Second)
 	if n := strings.Count(reconciler.log.String(), "partition restored"); n > 0 {
 		t.Errorf("%d partitions are restored beside an open transaction in each", n)
@@ -62,7 +66,7 @@ func compaction(t *testing.T, p platform) {
 	w.agree()
 
 	gone, aborted := 0, 0
-	eventually(t, 60*time.Second, "the cleaner has been there, and removed what was aborted", func() (bool, string) {
+	eventually(t, patience, "the cleaner has been there, and removed what was aborted", func() (bool, string) {
 		now := w.record()
 		gone, aborted = 0, 0
 		for _, topic := range states {

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -41,8 +42,7 @@ func epochs(t *testing.T, p platform) {
 	must(t, err)
 	began, done := time.Now(), 0
 	for done < want {
-		rs, err := s.Poll(t.Context(), 1)
-		must(t, err)
+		rs := pollOne(t.Context(), t, s)
 		if len(rs) == 0 {
 			continue
 		}
@@ -121,16 +121,15 @@ func abandon(t *testing.T, brokers []string, id, topic string) {
 // takeOver opens a session of the id and commits one record.
 func takeOver(t *testing.T, cfg kafka.Config, in, out string, n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s, err := kafka.OpenTxnGroup(ctx, cfg, kafka.TxnOptions{Group: in, TransactionalID: in, Inputs: []string{in}, Outputs: []string{out}}, fromCommitted{})
 	must(t, err)
 	defer s.Close()
 	for committed := false; !committed; {
-		rs, err := s.Poll(ctx, 1)
-		must(t, err)
+		rs := pollOne(ctx, t, s)
 		if ctx.Err() != nil {
-			t.Fatalf("round %d: no record was committed within a minute", n)
+			t.Fatalf("round %d: no record was committed within %v", n, patience)
 		}
 		if len(rs) == 0 {
 			continue
@@ -140,6 +139,16 @@ func takeOver(t *testing.T, cfg kafka.Config, in, out string, n int) {
 			t.Fatalf("round %d: %v", n, err)
 		}
 	}
+}
+
+// pollOne polls one record, or none.
+func pollOne(ctx context.Context, t *testing.T, s *kafka.TxnGroup) []stream.Record {
+	t.Helper()
+	rs, err := s.Poll(ctx, 1)
+	if !errors.Is(err, stream.ErrTransient) { // which the session outlives
+		must(t, err)
+	}
+	return rs
 }
 
 // useUp raises the epoch of a transactional id to the given one.
@@ -196,13 +205,13 @@ func readNumbers(t *testing.T, brokers []string, topic string, n int) (ids int, 
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	must(t, err)
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	producers := map[int64]bool{}
 	for next := 0; next < n; {
 		fs := cl.PollFetches(ctx)
 		if ctx.Err() != nil {
-			t.Fatalf("%d of %d records within a minute", next, n)
+			t.Fatalf("%d of %d records within %v", next, n, patience)
 		}
 		fs.EachRecord(func(r *kgo.Record) {
 			if string(r.Value) != strconv.Itoa(next) {

@@ -11,6 +11,7 @@ import (
 	"rampstream/internal/app"
 	"rampstream/internal/config"
 	"rampstream/internal/events"
+	"rampstream/internal/inspect"
 	"rampstream/internal/run"
 	"rampstream/internal/stream"
 )
@@ -41,8 +42,10 @@ func rollout(t *testing.T, p platform) {
 	w.file = newer
 	b := w.start("reconciler", "b")
 	b.ready()
-	eventually(t, 60*time.Second, "the newer member views a state", func() (bool, string) {
-		return w.viewed(versions[1]) > 0, "none yet"
+	table := w.table()
+	eventually(t, patience, "the newer member views a state", func() (bool, string) {
+		n, _ := w.viewed(table, versions[1])
+		return n > 0, "none yet"
 	})
 	must(t, w.place(t.Context(), 6, 0, 500*time.Millisecond))
 	w.agree()
@@ -92,10 +95,9 @@ func (w *world) versions(lanes []events.Lane, cfg config.Config) map[events.Lane
 	return out
 }
 
-// viewed counts the states that were viewed by the rules of version.
-func (w *world) viewed(version map[events.Lane]string) (n int) {
+// viewed counts the states that were viewed by the rules of version, and all.
+func (w *world) viewed(table *inspect.Table, version map[events.Lane]string) (n, all int) {
 	w.t.Helper()
-	table := w.table()
 	_, err := table.Refresh(w.t.Context())
 	must(w.t, err)
 	for key, st := range table.States() {
@@ -103,17 +105,15 @@ func (w *world) viewed(version map[events.Lane]string) (n int) {
 			n++
 		}
 	}
-	return n
+	return n, len(table.States())
 }
 
 func (w *world) allViewed(version map[events.Lane]string) {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, "every state is viewed again", func() (bool, string) {
-		table := w.table()
-		_, err := table.Refresh(w.t.Context())
-		must(w.t, err)
-		n := w.viewed(version)
-		return n == len(table.States()) && n > 0, fmt.Sprintf("%d of %d", n, len(table.States()))
+	table := w.table()
+	eventually(w.t, patience, "every state is viewed again", func() (bool, string) {
+		n, all := w.viewed(table, version)
+		return n == all && n > 0, fmt.Sprintf("%d of %d", n, all)
 	})
 }
 

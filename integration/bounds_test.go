@@ -248,9 +248,9 @@ func answering(topics ...string) func(*bounded) []*proxy.Rule {
 // once is a place that counts from when another request was answered.
 func once(first kmsg.Key, then *proxy.Rule) func(*bounded) []*proxy.Rule {
 	return func(*bounded) []*proxy.Rule {
-		passed := &proxy.Rule{Key: first, Client: reconcilerClient, Times: 1}
+		passed := &proxy.Rule{Key: first, Client: reconcilerClient} // however often it is asked until the answer is good
 		place := &proxy.Rule{Key: then.Key, Client: reconcilerClient, HaltBefore: then.HaltBefore, HaltAfter: then.HaltAfter,
-			Only: func(kmsg.Request) bool { return passed.IsReached() }}
+			Only: func(kmsg.Request) bool { return passed.Passed() }}
 		return []*proxy.Rule{place, passed}
 	}
 }
@@ -311,7 +311,7 @@ func batchBoundaries(b *bounded) []boundary {
 		{name: "before the end", rules: before(kmsg.EndTxn), torn: true},
 		{name: "ended, and not answered", rules: after(kmsg.EndTxn)},
 		{name: "ended, and answered", rules: func(*bounded) []*proxy.Rule {
-			return []*proxy.Rule{{Key: kmsg.EndTxn, Client: reconcilerClient, Times: 1}}
+			return []*proxy.Rule{{Key: kmsg.EndTxn, Client: reconcilerClient}}
 		}},
 		{name: "in memory, nothing of the next batch is written", rules: once(kmsg.EndTxn, &proxy.Rule{Key: kmsg.Produce, HaltBefore: true})},
 	}

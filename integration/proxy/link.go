@@ -382,12 +382,21 @@ func (l *link) answers() {
 		if wait := l.latency(); wait > 0 && !l.sleep(wait) {
 			continue
 		}
-		if _, err := l.client.Write(frame); err != nil {
-			l.close()
-		}
-		if was.rule != nil && !was.rule.HaltAfter && codeOf(was, frame) <= 0 {
-			was.rule.reach()
-		}
+		l.give(was, frame)
+	}
+}
+
+// give passes an answer on, and tells a rule that waits for one without an error.
+func (l *link) give(was pending, frame []byte) {
+	good := was.rule != nil && !was.rule.HaltAfter && codeOf(was, frame) <= 0
+	if good {
+		was.rule.pass()
+	}
+	if _, err := l.client.Write(frame); err != nil {
+		l.close()
+	}
+	if good {
+		was.rule.reach()
 	}
 }
 

@@ -59,6 +59,7 @@ type Rule struct {
 	mu       sync.Mutex
 	hits     int
 	over     bool
+	good     bool
 	reached  chan struct{}
 	codes    []int16
 	released chan struct{}
@@ -137,6 +138,22 @@ func (r *Rule) IsReached() bool {
 	default:
 		return false
 	}
+}
+
+// pass notes an answer without an error.
+func (r *Rule) pass() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.good = true
+}
+
+// Passed reports whether an answer without an error was passed on, or is about to
+// be: whatever the client does because of it comes later. Reached is closed
+// afterwards, when the client may have done it.
+func (r *Rule) Passed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.good
 }
 
 // Codes are the error codes of the answers that HaltAfter kept, as Release gives

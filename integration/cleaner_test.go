@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,15 +91,29 @@ func compaction(t *testing.T, p platform) {
 	t.Logf("the cleaner removed %d states that were committed, and all that was aborted", gone)
 }
 
+// hurried counts the scenarios that count on a cleaner without rest.
+var hurried struct {
+	sync.Mutex
+	by int
+}
+
 // cleaned lets the brokers compact topics at once, and all over again.
 func (w *world) cleaned(topics ...string) {
 	w.t.Helper()
 	set := func(name, value string) kadm.AlterConfig {
 		return kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value}
 	}
+	hurried.Lock()
+	defer hurried.Unlock()
 	_, err := w.adm.AlterBrokerConfigs(w.t.Context(), []kadm.AlterConfig{set("log.cleaner.backoff.ms", "100")})
 	must(w.t, err)
+	hurried.by++
 	w.t.Cleanup(func() {
+		hurried.Lock()
+		defer hurried.Unlock()
+		if hurried.by--; hurried.by > 0 {
+			return // another scenario counts on it
+		}
 		_, _ = w.adm.AlterBrokerConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.DeleteConfig, Name: "log.cleaner.backoff.ms"}})
 	})
 	changed, err := w.adm.AlterTopicConfigs(w.t.Context(), []kadm.AlterConfig{

@@ -28,12 +28,9 @@ func atLeastOnce(t *testing.T, p platform) {
 
 	const kills = 8
 	dice := rand.New(rand.NewPCG(*seed, 19))
-	busy := 0
 	for range kills {
 		pause(t.Context(), time.Duration(300+dice.IntN(500))*time.Millisecond)
-		if !w.sim.World.Quiet() {
-			busy++
-		}
+		w.moving()
 		reconciler.kill()
 		reconciler = w.start("reconciler", "a") // the same instance comes back
 	}
@@ -41,10 +38,6 @@ func atLeastOnce(t *testing.T, p platform) {
 		p.ready()
 	}
 	must(t, <-placed)
-	if busy < 4 {
-		t.Errorf("%d of %d kills fell into the load: the run proves nothing", busy, kills)
-	}
 	w.agree()
 	w.finish([]*process{ingest}, []*process{poller}, reconciler)
-	t.Logf("%d kills, %d of them under load", kills, busy)
 }

@@ -19,13 +19,11 @@ func crash(t *testing.T, p platform) {
 
 	const kills = 6
 	dice := rand.New(rand.NewPCG(*seed, 2))
-	ownerChanges, busy := 0, 0
+	ownerChanges := 0
 	for n := range kills {
 		pause(t.Context(), time.Duration(300+dice.IntN(700))*time.Millisecond)
+		w.moving()
 		i := n % len(procs)
-		if !w.sim.World.Quiet() {
-			busy++
-		}
 		procs[i].kill()
 		if procs[i].name == "poller" {
 			ownerChanges++
@@ -36,14 +34,10 @@ func crash(t *testing.T, p platform) {
 		p.ready()
 	}
 	must(t, <-placed)
-	if busy < 4 {
-		t.Errorf("%d of %d kills fell into the load: the run proves nothing", busy, kills)
-	}
 	w.agree()
 	if st := w.sim.World.Stats(); st.ForgeriesAccepted != 0 {
 		t.Errorf("%d forged deliveries were accepted", st.ForgeriesAccepted)
 	}
 	w.finish(procs[:1], procs[1:2], procs[2])
 	w.ownership(ownerChanges)
-	t.Logf("%d kills, %d of them under load", kills, busy)
 }

@@ -32,6 +32,15 @@ func (w *world) place(ctx context.Context, orders, customers int, over time.Dura
 	return nil
 }
 
+// moving sees to it that orders move: those that were placed may have ended on a
+// machine that came late to what was planned meanwhile.
+func (w *world) moving() {
+	w.t.Helper()
+	for w.sim.World.Quiet() {
+		must(w.t, w.place(w.t.Context(), 4, 0, 200*time.Millisecond))
+	}
+}
+
 // load places orders until the returned function is called.
 func (w *world) load() (stop func()) {
 	ctx, cancel := context.WithCancel(w.t.Context())

@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -30,8 +31,7 @@ func pollers(t *testing.T, p platform) {
 	}})
 	w.counted = true
 	ingest, a, reconciler := w.startAll()
-	placed := make(chan error, 1)
-	go func() { placed <- w.place(t.Context(), 80, 8, 25*time.Second) }()
+	stopLoad := w.load() // for as long as it takes: each of the owners must have something to ask
 	members := []*process{a, w.start("poller", "b"), w.start("poller", "c"), w.start("poller", "d")}
 	for _, m := range members {
 		m.ready()
@@ -62,7 +62,7 @@ func pollers(t *testing.T, p platform) {
 	members = slices.DeleteFunc(members, func(m *process) bool { return m == victim })
 	changes++
 
-	must(t, <-placed)
+	stopLoad()
 	w.agree()
 	w.finish([]*process{ingest}, members, reconciler)
 	w.ownership(changes)
@@ -86,19 +86,21 @@ func (p *process) lanes() (out []poller.LaneSnapshot) {
 // lane is one of a poller's lanes, once it has it.
 func (w *world) lane(p *process, lane events.Lane) (out poller.LaneSnapshot) {
 	w.t.Helper()
-	w.owner([]*process{p}, lane)
-	for _, l := range p.lanes() {
-		if l.Lane == lane {
-			out = l
+	eventually(w.t, patience, p.String()+" owns "+string(lane), func() (bool, string) {
+		lanes := p.lanes()
+		i := slices.IndexFunc(lanes, func(l poller.LaneSnapshot) bool { return l.Lane == lane })
+		if i >= 0 {
+			out = lanes[i]
 		}
-	}
+		return i >= 0, fmt.Sprintf("it has %d others", len(lanes))
+	})
 	return out
 }
 
 // owner waits until one of some pollers has a lane.
 func (w *world) owner(among []*process, lane events.Lane) (owner *process) {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, "somebody owns "+string(lane), func() (bool, string) {
+	eventually(w.t, patience, "somebody owns "+string(lane), func() (bool, string) {
 		for _, p := range among {
 			if slices.ContainsFunc(p.lanes(), func(l poller.LaneSnapshot) bool { return l.Lane == lane }) {
 				owner = p
@@ -113,7 +115,7 @@ func (w *world) owner(among []*process, lane events.Lane) (owner *process) {
 // saw waits until a provider's record has a call.
 func (w *world) saw(provider events.Provider, what string, ok func(simulator.Call) bool) {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, string(provider)+" sees "+what, func() (bool, string) {
+	eventually(w.t, patience, string(provider)+" sees "+what, func() (bool, string) {
 		return slices.ContainsFunc(w.sim.World.Calls(provider, demo.Account), ok), "not yet"
 	})
 }

@@ -24,6 +24,7 @@ func rebalance(t *testing.T, p platform) {
 	pollerB.ready()
 	// The first ones leave for good: an operator removes static members, or their
 	// partitions wait for the session to time out.
+	w.moving()
 	pollerA.stop()
 	reconcilerA.stop()
 	w.remove("a")
@@ -31,6 +32,7 @@ func rebalance(t *testing.T, p platform) {
 	reconcilerC.ready()
 	pollerC.ready()
 	must(t, <-placed)
+	w.moving()
 	pollerB.stop()
 	reconcilerB.stop()
 	w.remove("b")

@@ -97,9 +97,10 @@ func killAtEach(t *testing.T, p platform, old bool, list func(*bounded) []bounda
 	}
 	b.drained()
 	last.stop()
-	if code, out := b.rampctl("doctor", "--transactions", "--wait", "10ms"); code != 0 {
-		t.Errorf("a transaction is open after all, exit code %d\n%s", code, out)
-	}
+	eventually(t, patience, "no transaction is open", func() (bool, string) { // the last one's markers may be on their way
+		code, out := b.rampctl("doctor", "--transactions", "--wait", "10ms")
+		return code == 0, fmt.Sprintf("exit code %d\n%s", code, out)
+	})
 	run := b.record()
 	run.SharedEpochs = old
 	b.check(run)
@@ -120,7 +121,7 @@ func (w *world) compacts(before integration.History) {
 	must(w.t, err)
 	defer cl.Close()
 	due := 0
-	eventually(w.t, 60*time.Second, "what is over is compacted away", func() (bool, string) {
+	eventually(w.t, patience, "what is over is compacted away", func() (bool, string) {
 		// The cleaner leaves the last segment alone, and a record closes it. A
 		// tombstone of nothing says nothing.
 		var rs []*kgo.Record
@@ -201,7 +202,7 @@ func (b *bounded) killAt(at boundary) {
 			at.feed(b)
 		}
 	}
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(patience)
 	select {
 	case <-place.Reached():
 	case <-r.Done():
@@ -373,9 +374,9 @@ func (b *bounded) disagree() {
 	b.seq++
 	for _, amount := range []string{"10.00", "20.00"} {
 		body := fmt.Sprintf(`{"provider":"koinal","account":%q,"order_id":"twice-%d","fiat":{"amount":%q,"currency":"EUR"}}`, demo.Account, b.seq, amount)
-		if a := b.post("/v1/orders", http.Header{"Authorization": {"Bearer " + b.sim.Token}, "Content-Type": {"application/json"}}, []byte(body)); a.Status != 200 {
-			b.t.Fatalf("an intent was answered %d %s", a.Status, a.Body)
-		}
+		b.accepted(func() answer {
+			return b.post("/v1/orders", http.Header{"Authorization": {"Bearer " + b.sim.Token}, "Content-Type": {"application/json"}}, []byte(body))
+		})
 	}
 }
 

@@ -59,6 +59,7 @@ type options struct {
 	stage  time.Duration
 	change func(*config.Config)
 	token  time.Duration // life of the providers' access tokens; 0 for the simulator's
+	again  int           // how often providers repeat a webhook; 0 for the simulator's
 	empty  bool          // no topics, no schemas
 }
 
@@ -73,7 +74,7 @@ func newWorld(t *testing.T, p platform, o options) *world {
 	w.ingest = "http://" + listen
 	var err error
 	// The world outlives the test's own context: its end is part of the clean-up.
-	w.sim, err = demo.New(context.Background(), demo.Options{Seed: o.seed, Faults: o.faults, Stage: o.stage, TokenLife: o.token, Ingest: w.ingest})
+	w.sim, err = demo.New(context.Background(), demo.Options{Seed: o.seed, Faults: o.faults, Stage: o.stage, TokenLife: o.token, Retries: o.again, Ingest: w.ingest})
 	must(t, err)
 	t.Cleanup(w.sim.World.Close)
 	w.cfg = w.sim.Config(p.brokers, p.registry)
@@ -278,6 +279,18 @@ func (w *world) post(path string, header http.Header, body []byte) answer {
 	defer func() { _ = resp.Body.Close() }()
 	text, _ := io.ReadAll(resp.Body)
 	return answer{resp.StatusCode, resp.Header.Get("Retry-After"), text, time.Since(start)}
+}
+
+// accepted asks until the answer is 200, as whoever is told 503 does.
+func (w *world) accepted(ask func() answer) {
+	w.t.Helper()
+	eventually(w.t, patience, "ingest takes it", func() (bool, string) {
+		a := ask()
+		if a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable && a.Status != 0 {
+			w.t.Fatalf("answered %d %s, want 200", a.Status, a.Body)
+		}
+		return a.Status == http.StatusOK, fmt.Sprintf("%d %s", a.Status, a.Body)
+	})
 }
 
 // intend posts the intent of an order that no provider has.

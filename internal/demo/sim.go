@@ -34,6 +34,9 @@ type Options struct {
 	Stage time.Duration
 	// TokenLife is how long the providers' access tokens live; 0 means a minute.
 	TokenLife time.Duration
+	// Retries is how often a webhook is repeated that is not acknowledged, each time
+	// after twice as long; 0 means 5 times. Kanga's documented repeats stay.
+	Retries int
 	// Ingest is the base URL under which the programs' ingest is reached.
 	Ingest string
 }
@@ -47,8 +50,9 @@ type Sim struct {
 	creds  creds
 	client *http.Client
 
-	mu    sync.Mutex
-	acked []Receipt
+	mu         sync.Mutex
+	acked      []Receipt
+	unanswered int
 }
 
 // Receipt is what ingest answered to an intent with 200.
@@ -83,7 +87,7 @@ func New(ctx context.Context, o Options) (*Sim, error) {
 	}
 	s := &Sim{
 		ingest: o.Ingest, Token: secret(), client: &http.Client{Timeout: 15 * time.Second},
-		World: simulator.New(simulator.Options{Seed: o.Seed, Faults: o.Faults, Speed: simulator.Speed{Stage: o.Stage, TokenLife: o.TokenLife}}),
+		World: simulator.New(simulator.Options{Seed: o.Seed, Faults: o.Faults, Speed: simulator.Speed{Stage: o.Stage, TokenLife: o.TokenLife, Retries: o.Retries}}),
 		creds: creds{
 			kado:   simulator.KadoCreds{PublicKey: secret(), APISecret: secret(), WebhookSecret: secret(), WidgetID: secret()},
 			kanga:  simulator.KangaCreds{APIKey: secret(), Secret: secret()},
@@ -212,6 +216,11 @@ func (s *Sim) Announce(ctx context.Context, t simulator.Truth) error {
 		if err == nil && code != http.StatusServiceUnavailable {
 			return fmt.Errorf("intent of %s: HTTP %d", t.Key, code)
 		}
+		if err != nil {
+			s.mu.Lock()
+			s.unanswered++
+			s.mu.Unlock()
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -225,6 +234,13 @@ func (s *Sim) Acknowledged() []Receipt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.acked)
+}
+
+// Unanswered counts the intents to which no answer came; they were announced again.
+func (s *Sim) Unanswered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unanswered
 }
 
 func (s *Sim) post(ctx context.Context, body []byte) (r Receipt, code int, err error) {

@@ -66,7 +66,7 @@ func (w *world) joinedAgain(processors int) integration.History {
 	r.kill()
 	r = w.startIn(env, "reconciler", "a", file)
 	r.ready()
-	eventually(w.t, 60*time.Second, "the inputs are joined again", func() (bool, string) {
+	eventually(w.t, patience, "the inputs are joined again", func() (bool, string) {
 		behind, err := g.Behind(w.t.Context())
 		if err != nil {
 			return false, err.Error()

@@ -37,7 +37,7 @@ func rest(t *testing.T, p platform) {
 		load(40)
 	}
 	for i, p := range procs {
-		eventually(t, 60*time.Second, p.String()+" is at rest again", func() (bool, string) {
+		eventually(t, patience, p.String()+" is at rest again", func() (bool, string) {
 			now := p.footing()
 			return now.files <= still[i].files+slack && now.goroutines <= still[i].goroutines+slack,
 				fmt.Sprintf("%+v, after the first load %+v", now, still[i])
@@ -75,10 +75,20 @@ func (p *process) most() (most footing) {
 	return most
 }
 
+// metrics is the text of the metrics page, as soon as the process gives it.
+func (p *process) metrics() (text string) {
+	p.w.t.Helper()
+	eventually(p.w.t, patience, p.String()+" answers", func() (bool, string) {
+		text = p.Metrics(p.w.t.Context())
+		return text != "", ""
+	})
+	return text
+}
+
 // gauge is one value of the metrics page.
 func (p *process) gauge(name string) int {
 	p.w.t.Helper()
-	for line := range strings.Lines(p.Metrics(p.w.t.Context())) {
+	for line := range strings.Lines(p.metrics()) {
 		if text, ok := strings.CutPrefix(line, name+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			must(p.w.t, err)

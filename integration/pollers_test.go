@@ -46,6 +46,7 @@ func pollers(t *testing.T, p platform) {
 	members = slices.DeleteFunc(members, func(m *process) bool { return m == leaver })
 	changes++
 
+	w.owner(members, "kado/demo") // the leave is over: who has Kanga's lane now keeps it
 	still := w.owner(members, kangaLane)
 	must(t, still.Pause())
 	since := time.Now()

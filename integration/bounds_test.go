@@ -211,6 +211,11 @@ func (b *bounded) killAt(at boundary) {
 		b.t.Fatalf("%s: the reconciler does not come to this place\n%s", at.name, tail(r.log.String()))
 	}
 	r.kill()
+	// What it had sent is no part of what its successor does, under other rules.
+	eventually(b.t, patience, "nothing of it is on its way", func() (bool, string) {
+		n := b.proxy.Live()
+		return n == 0, fmt.Sprintf("%d connections", n)
+	})
 	b.kills++
 	if at.torn {
 		b.broken++

@@ -80,6 +80,13 @@ func (p *Proxy) Connections() int {
 	return p.opened
 }
 
+// Live counts the connections of which something may still be passed on.
+func (p *Proxy) Live() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.conns)
+}
+
 // Add makes a rule count from now on. Of several that match a request the first
 // is obeyed.
 func (p *Proxy) Add(rules ...*Rule) {

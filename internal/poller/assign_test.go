@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"rampstream/internal/events"
 	"rampstream/internal/poller"
+	"rampstream/internal/providers"
 )
 
 // Partitions are restored side by side: none of their lanes is lost or mixed up.
@@ -40,6 +42,40 @@ func TestPoller_restoresSideBySide(t *testing.T) {
 		time.Sleep(time.Minute)
 		if calls, _ := api.seen(); calls != orders*len(accounts) {
 			t.Errorf("calls = %d; want each of %d orders of %d lanes asked about once", calls, orders, len(accounts))
+		}
+		r.cancel()
+		<-r.done
+	})
+}
+
+// What a burst called for is let go when nobody needs it any more.
+func TestPoller_letsWorkersGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := checkFunc(func(_ context.Context, q providers.Question) (providers.Answer, error) {
+			time.Sleep(time.Second)
+			return providers.Answer{Key: q.Key, StatusRaw: "NEW"}, nil
+		})
+		var accounts []poller.Account
+		for i := range 12 {
+			accounts = append(accounts, account(func(a *poller.Account) {
+				a.Account, a.Capabilities.Orders, a.Poll = events.Account(fmt.Sprintf("shop%02d", i)), slow, providers.Poll{Rate: 100, Burst: 10}
+			}))
+		}
+		r := newRig(t, accounts...)
+		for _, a := range accounts {
+			for n := range 40 {
+				put(t, r.k, taskRecord(t, r.c, due(events.Key{Provider: a.Provider, Account: a.Account, ID: fmt.Sprint(n)})))
+			}
+		}
+		r.m.assign(t, 0, 1, 2, 3)
+		r.run(t)
+		time.Sleep(9 * time.Second)
+		if n := r.p.Idle(); n < 50 {
+			t.Errorf("%d workers wait after a burst: the test proves nothing", n)
+		}
+		time.Sleep(25 * time.Second)
+		if n := r.p.Idle(); n > 0 {
+			t.Errorf("%d workers wait with nothing to do", n)
 		}
 		r.cancel()
 		<-r.done

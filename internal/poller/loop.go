@@ -34,6 +34,7 @@ func (p *Poller) sleep() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, wait := p.cfg.Now(), maxSleep
+	p.release(now)
 	if !p.next.IsZero() {
 		wait = min(max(p.next.Sub(now), 0), maxSleep)
 	}

@@ -64,9 +64,13 @@ type Poller struct {
 	ending  bool // idle workers are dismissed
 	stopped bool // Run has returned: nothing is performed any more
 	idle    []chan Effect
-	backlog []Input // until Run
-	offset  time.Duration
-	group   assignment
+	// unused is the least that were idle at once since released, when workers
+	// were let go last.
+	unused   int
+	released time.Time
+	backlog  []Input // until Run
+	offset   time.Duration
+	group    assignment
 
 	session Session
 	wishes  map[OpID][]chan bool // of calls for one more request

@@ -1,17 +1,28 @@
 package poller
 
+import (
+	"slices"
+	"time"
+)
+
 // A call needs a deep stack, and a new goroutine grows it anew, copying it every
 // time: an eighth of the program's CPU. So whoever has performed an effect goes
 // on with what its result asks for, and then waits for the next one.
 
-// maxIdle bounds the goroutines that wait; a burst beyond it is let go again.
-const maxIdle = 256
+const (
+	// maxIdle bounds the goroutines that wait; a burst beyond it is let go again.
+	maxIdle = 256
+	// idleFor is after which time those of them that nobody needed are let go: what
+	// a moment of a slow Kafka called for is not kept for good.
+	idleFor = 10 * time.Second
+)
 
 // dispatch has somebody perform an effect; p.mu is held.
 func (p *Poller) dispatch(e Effect) {
 	if n := len(p.idle); n > 0 {
 		last := p.idle[n-1] // whose stack is the warmest
 		p.idle = p.idle[:n-1]
+		p.unused = min(p.unused, n-1)
 		last <- e
 		return
 	}
@@ -36,6 +47,19 @@ func (p *Poller) worker(e Effect) {
 	}
 }
 
+// release lets the workers go that nobody has needed for idleFor; p.mu is held.
+// They are the first ones, which have waited longest.
+func (p *Poller) release(now time.Time) {
+	if now.Sub(p.released) < idleFor {
+		return
+	}
+	for _, w := range p.idle[:p.unused] {
+		close(w)
+	}
+	p.idle = slices.Delete(p.idle, 0, p.unused)
+	p.released, p.unused = now, len(p.idle)
+}
+
 // dismiss ends the workers that wait, and lets no other wait again.
 func (p *Poller) dismiss() {
 	p.mu.Lock()
@@ -44,5 +68,5 @@ func (p *Poller) dismiss() {
 	for _, w := range p.idle {
 		close(w)
 	}
-	p.idle = nil
+	p.idle, p.unused = nil, 0
 }

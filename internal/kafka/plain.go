@@ -182,7 +182,7 @@ func (g *PlainGroup) stageOut(ctx context.Context, until time.Time, out []stream
 func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
 	f := failures{tide: &g.tide}
 	ferr := g.chunks.send(ctx, g.cl, out, rs, func(i int) bool { return g.stage[out[i].Topic] == stage }, f.add)
-	err := f.first(rs, g.pins)
+	err := f.first([][]kgo.Record{rs}, g.pins)
 	if ferr != nil && !errors.Is(err, stream.ErrLoss) {
 		// What is still on its way must not land after the batch is read again, even
 		// where another record was refused.

@@ -79,7 +79,17 @@ type TxnGroup struct {
 	inits  inits
 	chunks chunks
 	tide   tide
-	room   clientRecords // of the last batch, free
+	rooms  []clientRecords // of the last batch, free
+	open   *begun          // the transaction that is open; nil between two
+	lent   atomic.Bool     // mu is held for it from a Send to Commit or Abort
+}
+
+// begun is what the client was given of the batch whose transaction is open.
+type begun struct {
+	n      int             // records, the first of the batch
+	rooms  []clientRecords // memory of them
+	parts  [][]kgo.Record  // in it
+	broken failures
 }
 
 // OpenTxnGroup checks the topics, fences an older process of the same
@@ -100,14 +110,14 @@ func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream
 		return nil, err
 	}
 	g := &TxnGroup{session: s, opts: opts, chunks: chunks{}}
-	if err := g.open(ctx, cfg); err != nil {
+	if err := g.connect(ctx, cfg); err != nil {
 		s.close()
 		return nil, err
 	}
 	return g, nil
 }
 
-func (g *TxnGroup) open(ctx context.Context, cfg Config) error {
+func (g *TxnGroup) connect(ctx context.Context, cfg Config) error {
 	if err := g.prepare(ctx, g.opts.Outputs, g.opts.CoPartitioned); err != nil {
 		return err
 	}
@@ -161,6 +171,9 @@ func (g *TxnGroup) forgetRebalance(ctx context.Context) error {
 // error of class ErrLoss, ErrFenced or ErrRefused ends the session: Close it.
 // ErrTransient does not. When ctx ends first it returns nothing and no error.
 func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
+	if g.open != nil {
+		return nil, errOpen
+	}
 	return g.poll(ctx, n)
 }
 
@@ -179,25 +192,22 @@ func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 // transaction itself is always resolved. After (true, nil) rebalances stay
 // blocked until the next Poll, so that the caller can apply the batch
 // undisturbed. Every Commit needs a Poll before it.
+//
+// What Send took of the batch are the first of out.
 func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
+	if g.open != nil && !g.lent.Swap(false) {
+		return false, errClosed
+	}
+	if g.open == nil {
+		if ok, err := g.begin(); !ok {
+			return false, err
+		}
+	}
+	defer g.done()
 	if err := g.err(); err != nil {
 		return false, err
 	}
-	if !g.polled {
-		return false, errNotPolled
-	}
-	// A restore is running: partitions are about to come, and what the caller
-	// wants to write belongs to an assignment that is over. To wait here could be
-	// a deadlock, because Restore may wait for a lock that the caller holds.
-	if !g.mu.TryLock() {
-		return false, nil
-	}
-	defer g.mu.Unlock()
-	g.batch, g.polled = false, false
-	if err := g.txn.Begin(); err != nil {
-		return false, g.die("begin transaction", err)
-	}
-	endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.TxnTimeout+15*time.Second)
+	endCtx, cancel := g.endContext(ctx)
 	defer cancel()
 	if err := g.produce(ctx, out); err != nil {
 		if _, aerr := g.end(endCtx, kgo.TryAbort); aerr != nil {
@@ -220,6 +230,106 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 		return false, g.die("commit transaction", err)
 	}
 	return committed, nil
+}
+
+// begin opens the transaction of a batch; (false, nil) as for Commit.
+func (g *TxnGroup) begin() (bool, error) {
+	if err := g.err(); err != nil {
+		return false, err
+	}
+	if !g.polled {
+		return false, errNotPolled
+	}
+	// A restore is running: partitions are about to come, and what the caller
+	// wants to write belongs to an assignment that is over. To wait here could be
+	// a deadlock, because Restore may wait for a lock that the caller holds.
+	if !g.mu.TryLock() {
+		return false, nil
+	}
+	if err := g.txn.Begin(); err != nil {
+		g.batch, g.polled = false, false
+		g.mu.Unlock()
+		return false, g.die("begin transaction", err)
+	}
+	g.open = &begun{rooms: g.rooms, broken: failures{tide: &g.tide}}
+	g.rooms = nil // until all are acknowledged
+	return true, nil
+}
+
+// done is after the end of a transaction.
+func (g *TxnGroup) done() {
+	g.open, g.batch, g.polled = nil, false, false
+	g.mu.Unlock()
+}
+
+func (g *TxnGroup) endContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), g.opts.TxnTimeout+15*time.Second)
+}
+
+// Send gives records of a batch to the client before Commit is called with them
+// and the rest: the first Send begins the transaction, and only Commit or Abort
+// ends it, so that no Poll may come between. It returns at once and answers
+// nothing of what becomes of the records; Commit does. False: none of out was
+// taken, and the batch is for Commit from here on. The memory of what was taken
+// must not be written to before Commit or Abort has returned.
+func (g *TxnGroup) Send(out []stream.Record) bool {
+	if len(g.chunks) > 0 { // what goes together is decided with all of it at hand
+		return false
+	}
+	if g.open == nil {
+		if ok, _ := g.begin(); !ok { // Commit will say why
+			return false
+		}
+		g.lent.Store(true)
+	}
+	ctx := context.Background()
+	for rs, i := g.open.take(out), 0; i < len(rs); i++ {
+		g.cl.Produce(ctx, &rs[i], g.open.broken.add)
+	}
+	return true
+}
+
+// Abort, instead of Commit, drops what Send took. The next Poll reads the batch
+// again. After an error the session is dead. Without a Send it does nothing.
+func (g *TxnGroup) Abort(ctx context.Context) error {
+	if g.open == nil {
+		return nil
+	}
+	if !g.lent.Swap(false) {
+		return errClosed
+	}
+	defer g.done()
+	endCtx, cancel := g.endContext(ctx)
+	defer cancel()
+	if _, err := g.end(endCtx, kgo.TryAbort); err != nil {
+		return g.die("abort transaction", err)
+	}
+	err := g.open.broken.first(g.open.parts, g.pins)
+	if errors.Is(err, stream.ErrFenced) || errors.Is(err, stream.ErrLoss) {
+		return g.die("transaction", err)
+	}
+	return nil
+}
+
+// take converts the next records of the batch.
+func (b *begun) take(out []stream.Record) []kgo.Record {
+	if len(b.parts) == len(b.rooms) {
+		b.rooms = append(b.rooms, clientRecords{})
+	}
+	rs := b.rooms[len(b.parts)].convert(out)
+	b.parts, b.n = append(b.parts, rs), b.n+len(out)
+	return rs
+}
+
+// keep gives the memory back that is worth keeping: every record is acknowledged.
+func (b *begun) keep() []clientRecords {
+	n := 0
+	for i := range b.rooms {
+		if n += len(b.rooms[i].records); n > maxRoom {
+			return b.rooms[:i:i]
+		}
+	}
+	return b.rooms
 }
 
 var errInDoubt = errors.New("the broker does not know whether it committed")
@@ -294,27 +404,28 @@ func (g *TxnGroup) end(ctx context.Context, commit kgo.TransactionEndTry) (bool,
 	return g.txn.End(ctx, commit)
 }
 
-var errNotPolled = errors.New("commit without a poll before it")
+var (
+	errNotPolled = errors.New("commit without a poll before it")
+	errClosed    = errors.New("the session was closed within a batch")
+	errOpen      = errors.New("poll of the next batch before the end of this one")
+)
 
 // produce returns nil only when every record was acknowledged. The client's End
 // does not look at that.
 func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
-	f := failures{tide: &g.tide}
-	room := g.room
-	g.room = clientRecords{} // until all are acknowledged
-	rs := room.convert(out)
+	b := g.open
+	rest := out[b.n:]
+	rs := b.take(rest)
 	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
 	defer cancel()
-	ferr := g.chunks.send(flushCtx, g.cl, out, rs, func(int) bool { return true }, f.add)
-	if err := f.first(rs, g.pins); err != nil {
+	ferr := g.chunks.send(flushCtx, g.cl, rest, rs, func(int) bool { return true }, b.broken.add)
+	if err := b.broken.first(b.parts, g.pins); err != nil {
 		return err
 	}
 	if ferr != nil {
 		return fmt.Errorf("flush %d records: %w: %w", len(out), stream.ErrTransient, ferr)
 	}
-	if len(room.records) <= maxRoom {
-		g.room = room
-	}
+	g.rooms = b.keep()
 	return nil
 }
 
@@ -327,7 +438,12 @@ func (g *TxnGroup) die(op string, err error) error {
 
 // Close leaves an open transaction to be fenced by the next owner of the id and
 // revokes the table. Commit must have returned.
-func (g *TxnGroup) Close() { g.close() }
+func (g *TxnGroup) Close() {
+	if g.lent.Swap(false) { // the caller ends between Send and Commit
+		g.mu.Unlock()
+	}
+	g.close()
+}
 
 // failures collects broken promises, and offsets that were given out again. Most
 // batches have none.
@@ -359,28 +475,32 @@ func (f *failures) add(r *kgo.Record, err error) {
 
 // first picks the failure to report: loss before all others, and one that says
 // what is wrong with the record before one that another record's failure may
-// have caused. The index is that in rs.
-func (f *failures) first(rs []kgo.Record, p *pins) error {
+// have caused. The index is that in all parts together.
+func (f *failures) first(parts [][]kgo.Record, p *pins) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.lost != nil || len(f.errs) == 0 {
 		return f.lost
 	}
 	var best *RecordError
-	for i := range rs {
-		err, ok := f.errs[&rs[i]]
-		if !ok {
-			continue
-		}
-		if refused := p.refused(); refused != nil && Classify(err) == err { //nolint:errorlint // identity: it has no class of its own
-			err = refused
-		}
-		re := &RecordError{Index: i, Topic: rs[i].Topic, Err: Classify(err)}
-		if errors.Is(re, stream.ErrTooLarge) || errors.Is(re, stream.ErrRefused) {
-			return re
-		}
-		if best == nil {
-			best = re
+	index := -1
+	for _, rs := range parts {
+		for i := range rs {
+			index++
+			err, ok := f.errs[&rs[i]]
+			if !ok {
+				continue
+			}
+			if refused := p.refused(); refused != nil && Classify(err) == err { //nolint:errorlint // identity: it has no class of its own
+				err = refused
+			}
+			re := &RecordError{Index: index, Topic: rs[i].Topic, Err: Classify(err)}
+			if errors.Is(re, stream.ErrTooLarge) || errors.Is(re, stream.ErrRefused) {
+				return re
+			}
+			if best == nil {
+				best = re
+			}
 		}
 	}
 	if best == nil {

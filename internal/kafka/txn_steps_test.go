@@ -26,6 +26,7 @@ type memory struct {
 	mu        sync.Mutex
 	held      map[int32][]string
 	restoring func() // called within a restore, once
+	early     bool   // parts of batches are sent before the commit
 }
 
 // Restore implements stream.Table.
@@ -118,6 +119,9 @@ func (m *memory) work(ctx context.Context, g *kafka.TxnGroup, s *steps) error {
 		for _, r := range rs {
 			out = append(out, stream.Record{Topic: "out", Partition: r.Partition, Key: r.Key, Value: r.Value})
 		}
+		if m.early {
+			g.Send(out[:1+len(out)/2])
+		}
 		ok, err := g.Commit(ctx, out)
 		if re, refused := err.(interface{ RecordIndex() int }); err != nil && !(refused && re.RecordIndex() >= 0) {
 			return err
@@ -156,15 +160,17 @@ func TestTxnGroup_rebalanceAtEveryStep(t *testing.T) {
 		{"offsets", kmsg.TxnOffsetCommit}, {"end", kmsg.EndTxn},
 	} {
 		for _, late := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, late %t", step.name, late), func(t *testing.T) {
-				t.Parallel() // each has a cluster of its own, and mostly waits
-				rebalanceAt(t, step.name, step.key, late)
-			})
+			for _, early := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, late %t, early %t", step.name, late, early), func(t *testing.T) {
+					t.Parallel() // each has a cluster of its own, and mostly waits
+					rebalanceAt(t, step.name, step.key, late, early)
+				})
+			}
 		}
 	}
 }
 
-func rebalanceAt(t *testing.T, step string, key kmsg.Key, late bool) {
+func rebalanceAt(t *testing.T, step string, key kmsg.Key, late, early bool) {
 	transactional := func(r kmsg.Request) bool {
 		p, ok := r.(*kmsg.ProduceRequest)
 		return !ok || p.TransactionID != nil
@@ -183,7 +189,7 @@ func rebalanceAt(t *testing.T, step string, key kmsg.Key, late bool) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	one, two := &memory{held: map[int32][]string{}}, &memory{held: map[int32][]string{}}
+	one, two := &memory{held: map[int32][]string{}, early: early}, &memory{held: map[int32][]string{}, early: early}
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()

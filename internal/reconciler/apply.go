@@ -45,6 +45,7 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r *stream.Record) error {
 		return fmt.Errorf("record of %s-%d: partition is not owned", r.Topic, r.Partition)
 	}
 	e.mem.records++
+	e.mem.at = nil
 	o := e.overlayOf(b, p)
 	if i := e.input(r.Topic); i >= 0 {
 		o.next[i] = max(o.next[i], r.Offset+1)
@@ -193,6 +194,10 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 	if err != nil {
 		return "", err
 	}
+	if t.done {
+		return "", fmt.Errorf("%s: a record of the batch is about it, and its outputs are written", t.name)
+	}
+	e.mem.at = t
 	t.at = r.TimestampMs
 	if t.cause.topic == "" {
 		t.cause = where(r)
@@ -289,7 +294,7 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, c order.Ch
 	t.take(rows, c)
 	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
 	moved := shows.Status != before.Status || shows.Terminal != before.Terminal
-	if moved || !configured || 4*len(b.order) > 3*e.mem.records {
+	if moved || !configured || e.mem.ended || 4*len(b.order) > 3*e.mem.records {
 		e.view(t, configured)
 	}
 	if t.had && t.version != rules.VersionFor(&t.key) || !configured {

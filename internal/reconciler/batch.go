@@ -69,6 +69,7 @@ type touched struct {
 	hadTask   bool              // wasTask is what it said before the batch
 	heard     bool              // of a forgotten subject: something was read about it
 	removed   bool              // a stub that is over
+	done      bool              // its outputs are written
 	marks     marks             // of a forgotten subject, as written
 	outdated  bool              // the state in memory was
 	ruled     bool              // changed rules view it, no record

@@ -163,22 +163,38 @@ func NewEngine(cfg Config) *Engine {
 // errors.Is codec.ErrSchemaUnavailable asks to wait and try again. rest allows
 // the step to view outdated states too.
 func (e *Engine) Step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
+	return e.StepEarly(ctx, records, rest, nil)
+}
+
+// StepEarly is Step that gives its outputs away while it goes on: give gets the
+// next of Batch.Out, in their order, and whatever it was not given is the rest of
+// them. One that returns false has not taken what it got and is not called again.
+// After an error what was given must not be written; errors.Is ErrBegun says that
+// the same records can be joined by another step.
+func (e *Engine) StepEarly(ctx context.Context, records []stream.Record, rest bool, give func([]stream.Record) bool) (*Batch, error) {
 	if e.batch != nil {
 		panic("reconciler: Step before Accept or Rollback of the last batch")
 	}
 	for {
-		b, err := e.step(ctx, records, rest)
+		g := giving{give: give, least: leastGiven}
+		b, err := e.step(ctx, records, rest, &g)
 		var bad *spoilt
 		// The others of the batch are joined again without it.
 		if errors.As(err, &bad) && e.leaveOut(bad) {
+			if g.n > 0 {
+				return nil, fmt.Errorf("%w: %w", ErrBegun, err)
+			}
 			continue
 		}
 		return b, err
 	}
 }
 
-func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (*Batch, error) {
+func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool, g *giving) (*Batch, error) {
 	e.mem.begin()
+	if g.give != nil {
+		e.mem.ends.find(records)
+	}
 	b := &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}, outputs: e.outputs()}
 	b.Out = b.records[:0]
 	if cap(b.Out) < e.mem.out {
@@ -187,7 +203,11 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool) (
 	// What the batch grew is kept for the next one, however this one ends.
 	defer func() { e.mem.list, e.mem.cause, e.mem.out = b.order, b.cause, len(b.Out) }()
 	for i := range records {
+		e.mem.ended = g.give != nil && e.mem.ends.at(i)
 		if err := e.apply(ctx, b, &records[i]); err != nil {
+			return nil, err
+		}
+		if err := e.early(b, g); err != nil {
 			return nil, err
 		}
 	}
@@ -402,11 +422,17 @@ func (e *Engine) encode(b *Batch, t *touched) ([]byte, error) {
 // they were first touched, then the positions.
 func (e *Engine) finish(b *Batch) error {
 	for _, t := range b.order {
+		if t.done {
+			continue
+		}
 		if err := guarded(t, func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
 			return err
 		}
 	}
 	for _, t := range b.order {
+		if t.done {
+			continue
+		}
 		if err := guarded(t, func(t *touched) error { return e.stateOutput(b, t) }); err != nil {
 			return err
 		}

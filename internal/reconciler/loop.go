@@ -31,6 +31,19 @@ type Session interface {
 	Close()
 }
 
+// An EarlySession takes parts of a batch before Commit.
+type EarlySession interface {
+	Session
+	// Send takes the next records of the batch: Commit will be called with those
+	// that were sent, as they are, and the others behind them. False: it has taken
+	// none of them, and takes no more of this batch. Their memory must stay as it
+	// is until Commit or Abort returns.
+	Send(out []stream.Record) bool
+	// Abort, instead of Commit, drops what was sent: the records of the batch will
+	// be polled again. After an error the session is dead.
+	Abort(ctx context.Context) error
+}
+
 // refusedRecord is how a session names the record that Kafka refused.
 type refusedRecord interface {
 	error
@@ -66,6 +79,7 @@ type Loop struct {
 	look    time.Time    // when it may be asked about stubs
 	reset   []time.Time
 	due     time.Time // when the next batch may begin without more
+	careful bool      // the last batch was not committed: nothing of the next is sent early
 	// What probes and scrapes ask must not wait for a restore or a commit.
 	once             sync.Once
 	prog             *progress
@@ -326,30 +340,19 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		// still marked as revoked belongs to others now.
 		l.gaveBack(l.Engine.Drop())
 	}
-	b, err := l.Engine.Step(ctx, records, true)
-	for wait, waited := 100*time.Millisecond, time.Duration(0); waits(err); wait = min(2*wait, 5*time.Second) {
-		// A registry may lag behind a producer, but not for ever: after that the
-		// record is one that nobody can read.
-		if waited += wait; waited > maxSchemaWait && l.Engine.SetAsideUnknown(err) {
-			b, err = l.Engine.Step(ctx, records, true)
-			continue
-		}
-		l.Log.Warn(eventWait, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-		b, err = l.Engine.Step(ctx, records, true)
+	b, sent, err := l.stepEarly(ctx, s, records)
+	if sent != nil && err != nil {
+		return l.abort(ctx, sent, err)
 	}
-	if err != nil {
-		return fmt.Errorf("step: %w", err)
+	if b, err = l.waitForSchema(ctx, records, b, err); err != nil {
+		return err
 	}
 	if b.Empty() {
 		l.Engine.Rollback()
 		return nil
 	}
 	committed, err := s.Commit(ctx, b.Out)
+	l.careful = err != nil || !committed
 	var refused refusedRecord
 	switch {
 	case errors.As(err, &refused) && errors.Is(err, stream.ErrTooLarge) && l.Engine.Poison(refused.RecordIndex(), ClassTooLarge):
@@ -375,6 +378,63 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 	if !l.Ready() {
 		l.progress().caught(l.Engine.CaughtUp())
 	}
+	return nil
+}
+
+// waitForSchema steps until err, and what comes after it, is none that a registry
+// cures.
+func (l *Loop) waitForSchema(ctx context.Context, records []stream.Record, b *Batch, err error) (*Batch, error) {
+	for wait, waited := 100*time.Millisecond, time.Duration(0); waits(err); wait = min(2*wait, 5*time.Second) {
+		// A registry may lag behind a producer, but not for ever: after that the
+		// record is one that nobody can read.
+		if waited += wait; waited > maxSchemaWait && l.Engine.SetAsideUnknown(err) {
+			b, err = l.Engine.Step(ctx, records, true)
+			continue
+		}
+		l.Log.Warn(eventWait, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(wait):
+		}
+		b, err = l.Engine.Step(ctx, records, true)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("step: %w", err)
+	}
+	return b, nil
+}
+
+// stepEarly joins records, and gives what is complete to a session that takes it:
+// sent is that session, if it has taken something.
+func (l *Loop) stepEarly(ctx context.Context, s Session, records []stream.Record) (b *Batch, sent EarlySession, err error) {
+	early, ok := s.(EarlySession)
+	if !ok || l.careful {
+		b, err = l.Engine.Step(ctx, records, true)
+		return b, nil, err
+	}
+	b, err = l.Engine.StepEarly(ctx, records, true, func(out []stream.Record) bool {
+		if !early.Send(out) {
+			return false
+		}
+		sent = early
+		return true
+	})
+	return b, sent, err
+}
+
+// abort drops a batch that was sent in part. What can be cured is left to the
+// next step, of the same records: nothing of that is sent before all is joined,
+// so it may wait for as long as it likes.
+func (l *Loop) abort(ctx context.Context, s EarlySession, why error) error {
+	l.careful = true
+	if err := s.Abort(ctx); err != nil {
+		return fmt.Errorf("abort: %w", errors.Join(err, why))
+	}
+	if !errors.Is(why, ErrBegun) && !waits(why) {
+		return fmt.Errorf("step: %w", why)
+	}
+	l.Log.Warn(eventAborted, "error", why)
 	return nil
 }
 

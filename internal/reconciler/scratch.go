@@ -22,6 +22,9 @@ type scratch struct {
 	value   []byte // of the entry that was read last
 	counts  counts
 
+	ends    ends        // of the batch, where outputs are given early
+	ended   bool        // the record at hand is the last one of its key
+	at      *touched    // what the record at hand is about; nil where it is set aside
 	obs     observation // the record at hand
 	webhook events.Webhook
 	check   events.StatusCheck
@@ -45,6 +48,7 @@ func (s *scratch) begin() {
 	clear(s.list)
 	s.list = s.list[:0]
 	s.cause, s.records = s.cause[:0], 0
+	s.ended, s.at = false, nil
 	s.counts.clear()
 	if s.names == nil {
 		s.names = map[string]*touched{}

@@ -1,0 +1,110 @@
+package reconciler
+
+import (
+	"errors"
+	"hash/maphash"
+
+	"rampstream/internal/order"
+	"rampstream/internal/stream"
+)
+
+// A step may give its outputs away before it is at its end, so that they are on
+// their way while the rest is joined. The invariant:
+//
+//	What is given of a subject is final: no record of the batch is about it any
+//	more, and nothing that the end of the step does changes it. Whatever ends the
+//	step otherwise ends it with an error, after which nothing of it may be
+//	written.
+//
+// So what a step gives early is a part of what it writes in any case, and only
+// the order between subjects differs.
+
+// ErrBegun is a step that would have begun again without a record or a state, and
+// had given outputs away: what they were part of has to be dropped first. The
+// next step leaves it out.
+var ErrBegun = errors.New("outputs of a batch that has to begin again were given away")
+
+// The first leastGiven outputs are given at once, then twice as many, up to
+// mostGiven: small batches do as large ones do, and a large one is not given in
+// thousands of parts.
+const (
+	leastGiven = 4
+	mostGiven  = 512
+)
+
+// giving is how much of a step's outputs was given away.
+type giving struct {
+	give  func([]stream.Record) bool // nil, or no more
+	n     int
+	least int // that are worth giving
+}
+
+// early finishes the subject of the record that was just joined if that was its
+// last one, and gives away what is complete.
+func (e *Engine) early(b *Batch, g *giving) error {
+	if t := e.mem.at; t != nil && e.mem.ended && e.complete(t) {
+		if err := guarded(t, func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
+			return err
+		}
+		if err := guarded(t, func(t *touched) error { return e.stateOutput(b, t) }); err != nil {
+			return err
+		}
+		t.done = true
+	}
+	if g.give == nil || len(b.Out)-g.n < g.least {
+		return nil
+	}
+	if !g.give(b.Out[g.n:]) {
+		g.give = nil
+		return nil
+	}
+	g.n, g.least = len(b.Out), min(2*g.least, mostGiven)
+	return nil
+}
+
+// complete reports whether the end of the step leaves a subject alone of which
+// all was read: states that other rules viewed are viewed again there, and a
+// stub's marks are where the whole batch was read to.
+func (e *Engine) complete(t *touched) bool {
+	return e.parts[t.partition].outdated == 0 && t.shown.Rule != order.RuleForgotten
+}
+
+// ends says which records of a batch are the last ones of their keys. Keys are
+// told apart by a hash: two with the same one are taken for one key, whose
+// earlier ends are not found.
+type ends struct {
+	seed  maphash.Seed
+	slots []uint64 // a power of two, less than half full
+	last  []bool
+}
+
+func (x *ends) find(records []stream.Record) {
+	if x.slots == nil {
+		x.seed = maphash.MakeSeed()
+	}
+	n := 8
+	for n < 2*len(records)+2 {
+		n *= 2
+	}
+	if len(x.slots) < n || len(x.slots) > 16*n {
+		x.slots = make([]uint64, n)
+	} else {
+		clear(x.slots)
+	}
+	if cap(x.last) < len(records) {
+		x.last = make([]bool, len(records))
+	}
+	x.last = x.last[:len(records)]
+	mask := uint64(len(x.slots) - 1)
+	for i := len(records) - 1; i >= 0; i-- {
+		h := maphash.Bytes(x.seed, records[i].Key) | 1<<63 // 0 is a free slot
+		at := h & mask
+		for x.slots[at] != 0 && x.slots[at] != h {
+			at = (at + 1) & mask
+		}
+		x.last[i] = x.slots[at] == 0
+		x.slots[at] = h
+	}
+}
+
+func (x *ends) at(i int) bool { return x.last[i] }

@@ -29,7 +29,7 @@ func (t *Table) choose() bool {
 		t.victim = t.chunks[0]
 		return true
 	}
-	if t.total-t.live <= t.total/maxDead || t.total-t.live < chunkSize/2 {
+	if t.total-t.live <= t.total/maxDead || t.total-t.live < leastDead {
 		return false
 	}
 	for _, c := range t.chunks[:len(t.chunks)-1] {

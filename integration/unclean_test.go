@@ -255,7 +255,9 @@ func (w *world) lost(p *process, topics ...string) *process {
 	last := said[strings.LastIndex(strings.TrimSpace(said), "\n")+1:]
 	w.t.Logf("%s", last)
 	named := slices.ContainsFunc(topics, func(topic string) bool { return strings.Contains(last, topic) })
-	if code != run.Loss || !named || !strings.Contains(last, "offset") {
+	// Who meets it in a rebalance says so of the position that it restores from.
+	where := strings.Contains(last, "offset") || strings.Contains(last, "the position is at")
+	if code != run.Loss || !named || !where {
 		w.t.Errorf("exit code %d, want %d with one of %v and offsets\n%s", code, run.Loss, topics, tail(said))
 	}
 	return p

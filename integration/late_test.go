@@ -22,7 +22,14 @@ func lateProduces(t *testing.T, p platform) { late(t, p, kmsg.Produce, false) }
 
 // lateEndsOld is lateEnds by the protocol before transaction.version 2, in which
 // nothing tells an old request from a new one.
-func lateEndsOld(t *testing.T, p platform) { late(t, p, kmsg.EndTxn, true) }
+// On real Kafka a late end may then end the next transaction amid its writes: seen
+// once, as a position without its state, which the reconciler ended by with 5.
+func lateEndsOld(t *testing.T, p platform) {
+	if p.real() {
+		t.Skip("by this protocol a late end may end half of the next transaction (KIP-890)")
+	}
+	late(t, p, kmsg.EndTxn, true)
+}
 
 func late(t *testing.T, p platform, key kmsg.Key, old bool) {
 	x := throughProxy(t, p, old)

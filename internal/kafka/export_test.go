@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -35,7 +36,7 @@ func ParseJAAS(s string) (module, user, pass string, err error) { return parseJA
 func ToClient(r stream.Record) *kgo.Record { return toClient(r) }
 
 // Converting is convert of a clientRecords that is used again.
-func Converting() func([]stream.Record) []kgo.Record { return new(clientRecords).convert }
+func Converting() func([]stream.Record, time.Time) []kgo.Record { return new(clientRecords).convert }
 
 // Decoded is what batches made of an answer, beside records: the position behind
 // them, how many bytes they had, and whether what follows is odd.

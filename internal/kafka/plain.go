@@ -132,7 +132,7 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 	defer cancel()
 	room := g.room
 	g.room = clientRecords{} // until all are acknowledged
-	rs := room.convert(out)
+	rs := room.convert(out, time.Now())
 	for stage := range len(g.opts.Last) + 1 {
 		until, ok := g.leased()
 		if !ok {

@@ -53,7 +53,7 @@ func toClient(r stream.Record) *kgo.Record {
 }
 
 // toClients converts records to be written: two allocations for all of them.
-func toClients(rs []stream.Record) []kgo.Record { return new(clientRecords).convert(rs) }
+func toClients(rs []stream.Record) []kgo.Record { return new(clientRecords).convert(rs, time.Time{}) }
 
 // clientRecords is memory for converted records. It may be used again when the
 // client has acknowledged all of them: it looks at none after that.
@@ -65,7 +65,9 @@ type clientRecords struct {
 // maxRoom bounds the records whose memory is kept for the next batch.
 const maxRoom = 64_000
 
-func (c *clientRecords) convert(rs []stream.Record) []kgo.Record {
+// convert stamps records that have no time with now: the client would ask the clock
+// for each of them. The zero time leaves that to it.
+func (c *clientRecords) convert(rs []stream.Record, now time.Time) []kgo.Record {
 	headers := 0
 	for i := range rs {
 		headers += len(rs[i].Headers)
@@ -79,7 +81,7 @@ func (c *clientRecords) convert(rs []stream.Record) []kgo.Record {
 	out, room := c.records[:len(rs)], c.headers[:headers]
 	for i := range rs {
 		r, o := &rs[i], &out[i]
-		*o = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value}
+		*o = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: now}
 		if r.TimestampMs != 0 {
 			o.Timestamp = time.UnixMilli(r.TimestampMs)
 		}

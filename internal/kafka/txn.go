@@ -90,6 +90,7 @@ type begun struct {
 	rooms  []clientRecords // memory of them
 	parts  [][]kgo.Record  // in it
 	broken failures
+	settle func(*kgo.Record, error) // broken.add: one for all records, not one for each
 }
 
 // OpenTxnGroup checks the topics, fences an older process of the same
@@ -252,6 +253,7 @@ func (g *TxnGroup) begin() (bool, error) {
 		return false, g.die("begin transaction", err)
 	}
 	g.open = &begun{rooms: g.rooms, broken: failures{tide: &g.tide}}
+	g.open.settle = g.open.broken.add
 	g.rooms = nil // until all are acknowledged
 	return true, nil
 }
@@ -282,9 +284,9 @@ func (g *TxnGroup) Send(out []stream.Record) bool {
 		}
 		g.lent.Store(true)
 	}
-	ctx := context.Background()
+	ctx, settle := context.Background(), g.open.settle
 	for rs, i := g.open.take(out), 0; i < len(rs); i++ {
-		g.cl.Produce(ctx, &rs[i], g.open.broken.add)
+		g.cl.Produce(ctx, &rs[i], settle)
 	}
 	return true
 }
@@ -316,7 +318,7 @@ func (b *begun) take(out []stream.Record) []kgo.Record {
 	if len(b.parts) == len(b.rooms) {
 		b.rooms = append(b.rooms, clientRecords{})
 	}
-	rs := b.rooms[len(b.parts)].convert(out)
+	rs := b.rooms[len(b.parts)].convert(out, time.Now())
 	b.parts, b.n = append(b.parts, rs), b.n+len(out)
 	return rs
 }
@@ -418,7 +420,7 @@ func (g *TxnGroup) produce(ctx context.Context, out []stream.Record) error {
 	rs := b.take(rest)
 	flushCtx, cancel := context.WithTimeout(ctx, g.opts.TxnTimeout)
 	defer cancel()
-	ferr := g.chunks.send(flushCtx, g.cl, rest, rs, func(int) bool { return true }, b.broken.add)
+	ferr := g.chunks.send(flushCtx, g.cl, rest, rs, func(int) bool { return true }, b.settle)
 	if err := b.broken.first(b.parts, g.pins); err != nil {
 		return err
 	}

@@ -58,21 +58,26 @@ func (p *pins) count(topic string) (int32, bool) {
 }
 
 // ForTopic makes pins a kgo.Partitioner.
-func (p *pins) ForTopic(topic string) kgo.TopicPartitioner { return topicPins{p, topic} }
+func (p *pins) ForTopic(topic string) kgo.TopicPartitioner { return &topicPins{pins: p, topic: topic} }
 
+// topicPins are for one record at a time, as the client promises.
 type topicPins struct {
 	pins  *pins
 	topic string
+	n     int // the pinned count, once a record had it; it never changes
 }
 
 // RequiresConsistency makes the client hand over the whole partition count, not
 // only the partitions that can be written to now.
-func (topicPins) RequiresConsistency(*kgo.Record) bool { return true }
+func (*topicPins) RequiresConsistency(*kgo.Record) bool { return true }
 
 // Partition returns -1, which fails the record, where the topic changed.
-func (t topicPins) Partition(r *kgo.Record, n int) int {
-	if t.pins.check(t.topic, int32(n)) != nil {
-		return -1
+func (t *topicPins) Partition(r *kgo.Record, n int) int {
+	if n != t.n {
+		if t.pins.check(t.topic, int32(n)) != nil {
+			return -1
+		}
+		t.n = n
 	}
 	if r.Partition < 0 {
 		return int(stream.PartitionOf(r.Key, int32(n)))

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"rampstream/internal/codec"
 	"rampstream/internal/events"
 )
 
@@ -63,6 +64,84 @@ func BenchmarkDecodeStatusCheck(b *testing.B) {
 	}
 }
 
+// What the reconciler does with the state of a record's key: it reads it into
+// memory that it has, and writes it again with one row that it did not read.
+
+func BenchmarkRereadState(b *testing.B) {
+	c, state := newCodec(b), joinedState()
+	value, err := c.EncodeState(state)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var texts codec.Texts
+	var rows codec.Rows
+	var x events.State
+	b.ReportAllocs()
+	b.SetBytes(int64(len(value)))
+	for b.Loop() {
+		x = events.State{Evidence: x.Evidence[:0]}
+		if err := c.RereadState(b.Context(), &texts, events.Order, value, &x, &rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppendState(b *testing.B) {
+	c, state := newCodec(b), joinedState()
+	value, err := c.EncodeState(state)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var texts codec.Texts
+	var rows codec.Rows
+	var x events.State
+	if err := c.RereadState(b.Context(), &texts, events.Order, value, &x, &rows); err != nil {
+		b.Fatal(err)
+	}
+	rows[3] = ""
+	b.ReportAllocs()
+	b.SetBytes(int64(len(value)))
+	for b.Loop() {
+		if value, err = c.AppendState(value[:0], &x, rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadWebhook(b *testing.B) {
+	c, hook := newCodec(b), benchWebhook()
+	hook.Facts = joinedFacts
+	value, err := c.EncodeWebhook(hook)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var texts codec.Texts
+	b.ReportAllocs()
+	for b.Loop() {
+		var x events.Webhook
+		if err := c.ReadWebhook(b.Context(), &texts, value, &x); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadStatusCheck(b *testing.B) {
+	c, check := newCodec(b), fullStatusCheck()
+	check.Facts = joinedFacts
+	value, err := c.EncodeStatusCheck(check)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var texts codec.Texts
+	b.ReportAllocs()
+	for b.Loop() {
+		var x events.StatusCheck
+		if err := c.ReadStatusCheck(b.Context(), &texts, value, &x); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkEncodeTransition(b *testing.B) {
 	benchmarkEncode(b, newCodec(b).EncodeTransition, samples()["Transition-full"].(events.Transition))
 }
@@ -99,6 +178,26 @@ func benchState() events.State {
 	}
 	if !slices.IsSortedFunc(s.Evidence, events.Evidence.Compare) {
 		panic("rows as the reconciler has them are sorted")
+	}
+	return s
+}
+
+// joinedFacts are what the webhooks and answers about most orders state.
+var joinedFacts = events.Facts{FiatAmount: "100.50", FiatCurrency: "USD", CryptoAmount: "0.00215", CryptoAsset: "BTC"}
+
+// joinedState is an order of which webhooks and polls in turn said three words.
+func joinedState() events.State {
+	full := fullOrderState()
+	s := events.State{
+		Key: events.Key{Provider: "kado", Account: "acme", ID: "0123456789abcdef01234567"}, Status: events.StatusProcessing, StatusRaw: "run",
+		DecidedBy: "latest_poll", DecidedSource: "poll", Since: full.Since, FirstSeenAt: full.FirstSeenAt, LastSeenAt: full.LastSeenAt,
+		Facts: joinedFacts, RulesVersion: full.Evidence[0].Digest,
+	}
+	for _, of := range []events.Evidence{full.Evidence[0], full.Evidence[3]} { // a webhook, a poll
+		for _, word := range []string{"done", "run", "wait"} {
+			of.Word, of.Listed, of.Facts = word, true, joinedFacts
+			s.Evidence = append(s.Evidence, of)
+		}
 	}
 	return s
 }

@@ -55,6 +55,9 @@ func appendCustomer(b []byte, x *events.Facts) []byte {
 }
 
 func (r *reader) readCustomer(x *events.Facts) {
+	if r.nulls(5) {
+		return
+	}
 	r.optText(&x.KYCLevel)
 	x.DocsUploaded = r.optBool()
 	r.optText(&x.VerificationStatus)
@@ -78,13 +81,15 @@ func appendSaid(b []byte, x *events.Facts) []byte {
 
 func (r *reader) readSaid(x *events.Facts) {
 	r.readMoney(x)
-	r.optText(&x.Side)
-	r.optText(&x.TxHash)
-	r.optText(&x.CustomerID)
-	r.optText(&x.ExternalID)
-	r.optText(&x.StatusInData)
-	x.FundsTaken = r.optBool()
-	x.ProviderCreatedAt = events.Millis(r.optLong())
+	if !r.nulls(7) {
+		r.optText(&x.Side)
+		r.optText(&x.TxHash)
+		r.optText(&x.CustomerID)
+		r.optText(&x.ExternalID)
+		r.optText(&x.StatusInData)
+		x.FundsTaken = r.optBool()
+		x.ProviderCreatedAt = events.Millis(r.optLong())
+	}
 	r.readCustomer(x)
 	x.WalletAccounts = r.readWallets()
 }
@@ -101,6 +106,9 @@ func appendStated(b []byte, x *events.Facts) []byte {
 }
 
 func (r *reader) readStated(x *events.Facts) {
+	if r.nulls(11) { // nobody stated anything
+		return
+	}
 	r.readMoney(x)
 	r.optText((*string)(&x.CryptoReceiveMin))
 	r.optText(&x.Side)
@@ -128,6 +136,9 @@ func appendOrder(b []byte, x *events.Facts) []byte {
 
 func (r *reader) readOrder(x *events.Facts) {
 	r.readMoney(x)
+	if r.nulls(10) {
+		return
+	}
 	r.optText((*string)(&x.CryptoReceiveMin))
 	r.optText(&x.Side)
 	r.optText(&x.TxHash)

@@ -141,12 +141,16 @@ func (r *reader) optText(p *string) {
 }
 
 func (r *reader) someText(p *string) {
-	if r.i < len(r.s) && r.s[r.i] == branchValue {
-		r.i++
-	} else if r.null() {
-		return
+	// The branch and the length are a byte each, as in text.
+	if at := r.i + 2; at <= len(r.s) && r.s[at-2] == branchValue && r.s[at-1]&0x81 == 0 {
+		if end := at + int(r.s[at-1]>>1); end <= len(r.s) {
+			*p, r.i = r.s[at:end], end
+			return
+		}
 	}
-	*p = r.text()
+	if !r.null() {
+		*p = r.text()
+	}
 }
 
 // null reads the branch of a union ["null", T]: true if nothing follows.
@@ -162,6 +166,21 @@ func (r *reader) null() bool {
 		return false
 	}
 	r.fail("no such branch of a union")
+	return true
+}
+
+// absentColumns is the longest run of columns that nulls is asked about, absent.
+const absentColumns = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
+// nulls skips the next n columns, all ["null", T], if each is a null of one byte,
+// and otherwise none of them: one that is there, cut off or a null of several
+// bytes is for who reads them one by one. Most columns of most records are
+// absent, and those that are rare stand together.
+func (r *reader) nulls(n int) bool {
+	if !strings.HasPrefix(r.s[r.i:], absentColumns[:n]) {
+		return false
+	}
+	r.i += n
 	return true
 }
 

@@ -136,14 +136,18 @@ func (r *reader) readEvidence(x *events.Evidence) {
 	x.First.At = events.Millis(r.long())
 	x.First.EventID = events.EventID(r.text())
 	r.readCoordinates(&x.First, r.text())
-	x.Last.At = events.Millis(r.optLong())
-	r.optText((*string)(&x.Last.EventID))
-	var coordinates string
-	r.optText(&coordinates)
-	r.readCoordinates(&x.Last, coordinates)
-	x.Revision = r.optLong()
-	r.optText(&x.Operator)
-	r.optText(&x.Reason)
+	if !r.nulls(3) {
+		x.Last.At = events.Millis(r.optLong())
+		r.optText((*string)(&x.Last.EventID))
+		var coordinates string
+		r.optText(&coordinates)
+		r.readCoordinates(&x.Last, coordinates)
+	}
+	if !r.nulls(3) {
+		x.Revision = r.optLong()
+		r.optText(&x.Operator)
+		r.optText(&x.Reason)
+	}
 	r.readOrder(&x.Facts)
 	r.readCustomer(&x.Facts)
 	r.optText(&x.Facts.WalletAccounts)

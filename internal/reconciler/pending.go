@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"rampstream/internal/events"
+	"rampstream/internal/order"
 )
 
 // Hints of subjects without a state cost memory here, and a task in the
@@ -38,7 +39,9 @@ func (e *Engine) admitHint(b *Batch, p *partition, t *touched) bool {
 	return true
 }
 
-// keepHint brings the pending hint of a touched subject into memory.
+// keepHint brings the pending hint of a touched subject into memory. Nobody is
+// asked about what was forgotten, so that a hint about it would wait for ever, and
+// longer than its state.
 func (p *partition) keepHint(name string, t *touched) {
 	_, pending := p.hints[name]
 	change := 0
@@ -48,7 +51,7 @@ func (p *partition) keepHint(name string, t *touched) {
 	if t.hint != 0 && !t.had && !t.changed {
 		change++
 	}
-	if t.hint == 0 {
+	if t.hint == 0 || t.shown.Rule == order.RuleForgotten {
 		delete(p.hints, name)
 	} else {
 		p.hints[strings.Clone(name)] = t.hint // its memory is the batch's

@@ -115,3 +115,49 @@ func (*verdicts) CheckpointWritten(int64)          {}
 func (*verdicts) Transition(events.Status, string) {}
 func (*verdicts) UnknownStatus(events.Provider)    {}
 func (*verdicts) DeadLetter(string)                {}
+
+// Nobody is asked about what was forgotten, so a hint about it waits for nothing:
+// it is not kept, and when the stub has gone the bound is what it was.
+func TestEngine_hintsOfForgottenSubjects(t *testing.T) {
+	w := newWorld(t)
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec,
+		VerifyDigest: true, UnknownHints: 10}) // a lane has one a partition
+	for n := range int32(partitions) {
+		if err := w.restore(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.now = minute(60)
+	w.append(w.hook("o1", "", minute(5), events.TrustHint))
+	w.drain()
+	w.append(w.forget("o1", minute(30)))
+	w.drain()
+	if n := w.eng.PendingHints(); n != 0 {
+		t.Errorf("%d hints wait after the FORGET, want none", n)
+	}
+	w.append(w.hook("o1", "", minute(40), events.TrustHint))
+	w.drain()
+	if n := w.eng.PendingHints(); n != 0 {
+		t.Errorf("%d hints wait about a forgotten order, want none", n)
+	}
+	w.expire(0)
+	for n := range int32(partitions) {
+		ends, err := w.log.Ends(t.Context(), n, topics.Inputs()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.eng.Look(n, ends)
+	}
+	if w.step(nil, true); !w.tombstoned("o1") {
+		t.Fatal("the stub was not removed")
+	}
+	w.append(w.hook("o1", "", minute(50), events.TrustHint), w.check("o1", "!gave_up", minute(51), events.CauseHint))
+	w.drain()
+	for i := range 200 {
+		w.append(w.hook(fmt.Sprintf("forged-%d", i), "", minute(55), events.TrustHint))
+	}
+	w.drain()
+	if n := w.eng.PendingHints(); n != partitions {
+		t.Errorf("%d hints wait, want %d: one a partition", n, partitions)
+	}
+}

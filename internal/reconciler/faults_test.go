@@ -385,3 +385,27 @@ func TestEngine_statesGoneWithoutTransactions(t *testing.T) {
 		t.Errorf("Restore = %v; want ErrLoss", err)
 	}
 }
+
+// losing is a session that is told to stop just when it finds a loss.
+type losing struct {
+	script
+	stop context.CancelFunc
+}
+
+func (s *losing) Poll(context.Context, int) ([]stream.Record, error) {
+	s.stop()
+	return nil, stream.ErrLoss
+}
+
+// K18: a loss that is found while the program stops is told. Nothing may find it
+// at the next start: what is gone of an output that nobody restores from is not
+// looked at again.
+func TestLoop_lossAtTheEndIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l := &reconciler.Loop{Engine: newWorld(t).eng, Log: quiet, Now: func() time.Time { return time.Unix(0, 0) },
+		Open: func(context.Context, stream.Table) (reconciler.Session, error) { return &losing{stop: cancel}, nil }}
+	if err := l.Run(ctx); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Run = %v, want ErrLoss", err)
+	}
+}

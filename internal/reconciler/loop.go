@@ -201,8 +201,8 @@ func (l *Loop) count() {
 	l.held.Store(held)
 }
 
-// Run opens sessions and steps until ctx is done, which is no error. Loss, a
-// refusing platform and too many lost sessions end it.
+// Run opens sessions and steps until ctx is done, which is no error, unless a loss
+// was found just then. Loss, a refusing platform and too many lost sessions end it.
 func (l *Loop) Run(ctx context.Context) error {
 	for {
 		err := l.session(ctx)
@@ -212,9 +212,11 @@ func (l *Loop) Run(ctx context.Context) error {
 		l.gaveBack(l.Engine.Reset())
 		l.mu.Unlock()
 		switch {
+		case errors.Is(err, stream.ErrLoss): // the next start may not find it again
+			return err
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, stream.ErrLoss), errors.Is(err, stream.ErrRefused):
+		case errors.Is(err, stream.ErrRefused):
 			return err
 		}
 		l.lost.Add(1)

@@ -52,6 +52,8 @@ type saved struct {
 	digest sum
 	states int
 	at     time.Time // zero: there is none
+	// next is where the inputs went on, while it is written.
+	next map[string]int64
 }
 
 // Reasons why a checkpoint is not used.
@@ -205,7 +207,7 @@ func (r *restorer) loadCheckpoint(ctx context.Context, p *partition, in *checkpo
 		return &ignored{ignoredDigest, err}
 	}
 	if p.digest.String() == h.Digest {
-		p.saved = saved{p.digest, p.states.Len(), time.UnixMilli(h.WrittenAt)}
+		p.saved = saved{digest: p.digest, states: p.states.Len(), at: time.UnixMilli(h.WrittenAt)}
 	}
 	return nil
 }

@@ -366,7 +366,9 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		l.Engine.Rollback()
 		return nil
 	case err != nil:
-		l.Engine.Rollback()
+		// It may have been committed: what is in memory is kept no longer, also not in
+		// a checkpoint that is due before the session is closed.
+		l.gaveBack(l.Engine.Reset())
 		return fmt.Errorf("commit: %w", err)
 	case !committed:
 		l.Log.Warn(eventAborted, "records", len(records))

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"rampstream/internal/events"
 	"rampstream/internal/stream"
 	"rampstream/internal/table"
 )
@@ -123,7 +125,7 @@ func (l *Loop) save(ctx context.Context, n int32, rest int) (size int64, states 
 		l.mu.Unlock()
 		return 0, 0, errMoved
 	}
-	now := saved{p.digest, p.states.Len(), time.UnixMilli(h.WrittenAt)}
+	now := saved{p.digest, p.states.Len(), time.UnixMilli(h.WrittenAt), maps.Clone(p.next)}
 	if last := p.saved; !last.at.IsZero() && last.digest == now.digest && last.states == now.states && now.at.Sub(last.at) < kept/refreshPart {
 		l.mu.Unlock()
 		return 0, 0, nil
@@ -148,6 +150,9 @@ func (l *Loop) save(ctx context.Context, n int32, rest int) (size int64, states 
 	if err == nil {
 		err = l.copyEntries(ctx, n, p, rest, w.Add)
 	}
+	if err == nil && len(stubs) > 0 {
+		err = l.stillOurs(ctx, log, p, now)
+	}
 	if err != nil {
 		return 0, 0, errors.Join(err, w.Abort())
 	}
@@ -157,6 +162,40 @@ func (l *Loop) save(ctx context.Context, n int32, rest int) (size int64, states 
 		l.mu.Unlock()
 	}
 	return size, now.states, err
+}
+
+// stillOurs is errMoved where another member may have written the partition before
+// the tail of a checkpoint begins. It may have moved the marks of stubs then, of
+// which no count or digest tells. A batch of ours that was committed since proves
+// that nobody has; else the position does.
+func (l *Loop) stillOurs(ctx context.Context, log stream.Log, p *partition, was saved) error {
+	ours := func(pos *events.Position) (bool, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch {
+		case l.Engine.parts[p.number] != p || p.revoked:
+			return false, errMoved
+		case p.digest != was.digest || !maps.Equal(p.next, was.next):
+			return true, nil
+		}
+		return pos != nil && sameAs(p, *pos), nil
+	}
+	if yes, err := ours(nil); yes || err != nil {
+		return err
+	}
+	topic := l.Engine.cfg.Topics.ReconcilerPosition
+	ends, err := log.Ends(ctx, p.number, topic)
+	if err != nil {
+		return fmt.Errorf("ends: %w", err)
+	}
+	pos, _, _, err := l.Engine.restorer(p.number, log).readPosition(ctx, ends[topic])
+	if err != nil {
+		return fmt.Errorf("position: %w", err)
+	}
+	if yes, err := ours(&pos); yes || err != nil {
+		return err
+	}
+	return errMoved
 }
 
 // headOf describes a checkpoint that begins now, and how long tombstones are kept.

@@ -77,11 +77,16 @@ type TxnGroup struct {
 	opts   TxnOptions
 	txn    *kgo.GroupTransactSession
 	inits  inits
+	ends   ends
+	under  under // the open transaction, or the last one
 	chunks chunks
 	tide   tide
 	rooms  []clientRecords // of the last batch, free
 	open   *begun          // the transaction that is open; nil between two
 	lent   atomic.Bool     // mu is held for it from a Send to Commit or Abort
+	// settled are the ends without an answer that cannot arrive in a transaction any
+	// more.
+	settled int64
 }
 
 // begun is what the client was given of the batch whose transaction is open.
@@ -140,7 +145,7 @@ func (g *TxnGroup) connect(ctx context.Context, cfg Config) error {
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(256<<20),
 		pack,
-		kgo.WithHooks(&g.inits),
+		kgo.WithHooks(&g.inits, &g.ends),
 	)
 	g.beforeRestore = g.forgetRebalance
 	// The client may call back before the constructor returns: hold the fence.
@@ -169,7 +174,8 @@ func (g *TxnGroup) forgetRebalance(ctx context.Context) error {
 // Poll waits for records of the inputs, at most n, until ctx is done. It may
 // return records and an error together: the records count as read and the next
 // Commit moves past them. It may be called several times before Commit. An
-// error of class ErrLoss, ErrFenced or ErrRefused ends the session: Close it.
+// error of class ErrLoss, ErrFenced or ErrRefused ends the session: Close it. So
+// does ErrRenew, in which nothing is in doubt: what Commit said holds.
 // ErrTransient does not. When ctx ends first it returns nothing and no error.
 func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 	if g.open != nil {
@@ -247,6 +253,7 @@ func (g *TxnGroup) begin() (bool, error) {
 	if !g.mu.TryLock() {
 		return false, nil
 	}
+	g.note()
 	if err := g.txn.Begin(); err != nil {
 		g.batch, g.polled = false, false
 		g.mu.Unlock()
@@ -403,7 +410,11 @@ func (g *TxnGroup) end(ctx context.Context, commit kgo.TransactionEndTry) (bool,
 			}
 		}
 	})
-	return g.txn.End(ctx, commit)
+	committed, err := g.txn.End(ctx, commit)
+	if err == nil {
+		g.overdue(ctx)
+	}
+	return committed, err
 }
 
 var (

@@ -19,7 +19,8 @@ import (
 type Session interface {
 	// Poll waits for at most max records of the inputs. It may return records
 	// and an error together: the records count. stream.ErrTransient and the end
-	// of ctx leave the session alive.
+	// of ctx leave the session alive. stream.ErrRenew ends it and leaves nothing in
+	// doubt.
 	Poll(ctx context.Context, max int) ([]stream.Record, error)
 	// Commit writes out and the offsets of what Poll returned in one
 	// transaction. (false, nil) is an abort: the records will be polled again.
@@ -86,6 +87,7 @@ type Loop struct {
 	states, outdated atomic.Int64
 	live, held       atomic.Int64
 	lost, fenced     atomic.Int64 // sessions, ever
+	renewed          atomic.Int64
 }
 
 // Log events.
@@ -102,6 +104,7 @@ const (
 	eventAborted   = "transaction aborted"
 	eventRefused   = "record refused"
 	eventReopen    = "session lost"
+	eventRenew     = "session renewed"
 	eventWait      = "schema unavailable"
 	eventKept      = "memory not given back"
 	eventLook      = "inputs not looked at"
@@ -206,10 +209,13 @@ func (l *Loop) count() {
 func (l *Loop) Run(ctx context.Context) error {
 	for {
 		err := l.session(ctx)
+		renew := errors.Is(err, stream.ErrRenew) && !fatal(err)
 		l.mu.Lock()
 		l.progress().lost()
 		l.log = nil
-		l.gaveBack(l.Engine.Reset())
+		if !renew { // else memory is what was committed, as over a rebalance
+			l.gaveBack(l.Engine.Reset())
+		}
 		l.mu.Unlock()
 		switch {
 		case errors.Is(err, stream.ErrLoss): // the next start may not find it again
@@ -218,6 +224,10 @@ func (l *Loop) Run(ctx context.Context) error {
 			return nil
 		case errors.Is(err, stream.ErrRefused):
 			return err
+		case renew: // it came after an end that was answered, so the loop does not spin
+			l.renewed.Add(1)
+			l.Log.Warn(eventRenew, "error", err)
+			continue
 		}
 		l.lost.Add(1)
 		if errors.Is(err, stream.ErrFenced) {

@@ -3,11 +3,14 @@ package reconciler_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"rampstream/internal/events"
 	"rampstream/internal/reconciler"
@@ -236,4 +239,50 @@ func TestLoop_looksAtTheInputs(t *testing.T) {
 	steps("inputs gone, not looked at again", false)
 	now = now.Add(time.Minute)
 	steps("looked at again", true)
+}
+
+// renewing is a session that has to be renewed when it is polled.
+type renewing struct{ appending }
+
+func (renewing) Poll(context.Context, int) ([]stream.Record, error) {
+	return nil, fmt.Errorf("poll: %w", stream.ErrRenew)
+}
+
+// A session that is renewed is none that was lost: however many there are, the
+// process goes on, and what was committed is not read again.
+func TestLoop_renewedSessionsKeepMemory(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	w.drain()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	opened := 0
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet, Now: func() time.Time { return time.Unix(0, 0) }}
+	l.Open = func(ctx context.Context, table stream.Table) (reconciler.Session, error) {
+		if opened++; opened == 10 {
+			cancel()
+		}
+		if n := w.eng.States(); n != 1 {
+			t.Errorf("%d states in memory when session %d is opened, want 1", n, opened)
+		}
+		for n := range int32(partitions) {
+			if _, err := table.Restore(ctx, n, w.log, nil); err != nil {
+				return nil, err
+			}
+		}
+		return renewing{appending{w}}, nil
+	}
+	reg := prometheus.NewRegistry()
+	metrics, err := reconciler.NewMetrics(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics.Watch(l)
+	if err := l.Run(ctx); err != nil || opened != 10 {
+		t.Errorf("Run = %v after %d sessions; want none, after 10", err, opened)
+	}
+	if n, lost := gathered(t, reg, "ramp_reconciler_sessions_renewed_total"), gathered(t, reg, "ramp_reconciler_sessions_lost_total"); n != 9 || lost != 0 {
+		t.Errorf("%v sessions are counted as renewed and %v as lost, want 9 and 0", n, lost)
+	}
 }

@@ -63,6 +63,7 @@ func (m *Metrics) Watch(l *Loop) {
 		m.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "ramp_reconciler_" + name, Help: help}, func() float64 { return float64(n.Load()) }))
 	}
 	counter("sessions_lost_total", "Sessions that died and were opened again, for any reason.", &l.lost)
+	counter("sessions_renewed_total", "Sessions that were closed and opened again because an end of a transaction was not answered and could have arrived in the next one. Only where transaction.version is below 2.", &l.renewed)
 	counter("fenced_total", "Sessions that died because the brokers gave what they had to somebody else: a second process with the same ids, or one that came back too late.", &l.fenced)
 	gauge("outdated_states", "States not yet viewed by the current rules.", func() float64 { _, n := l.Snapshot(); return float64(n) })
 }

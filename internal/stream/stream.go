@@ -60,6 +60,9 @@ var (
 	ErrClock = fmt.Errorf("%w the time of this host", ErrRefused)
 	// ErrFenced: another instance with the same identity took over.
 	ErrFenced = errors.New("fenced by another instance")
+	// ErrRenew: the session must be closed and opened anew before anything more is
+	// written. Nothing is in doubt: what it answered holds.
+	ErrRenew = errors.New("the session has to be opened anew")
 	// ErrLoss: what should be in the log is not. A person is needed.
 	ErrLoss = errors.New("loss or corruption detected")
 )

@@ -1,0 +1,72 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/stream"
+)
+
+// ends counts the requests to end a transaction that were written, and those that
+// were answered. One that was not may still reach its coordinator, however late:
+// the client gave its connection up and asked again by another.
+type ends struct{ written, answered atomic.Int64 }
+
+// OnBrokerWrite is the client's hook. A request of which nothing was written is
+// none, and one that was written in part is taken for whole.
+func (e *ends) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, n int, _, _ time.Duration, err error) {
+	if key == int16(kmsg.EndTxn) && (n > 0 || err == nil) {
+		e.written.Add(1)
+	}
+}
+
+// OnBrokerRead is the client's hook.
+func (e *ends) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if key == int16(kmsg.EndTxn) && err == nil {
+		e.answered.Add(1)
+	}
+}
+
+// unanswered is how many were not answered, ever.
+func (e *ends) unanswered() int64 { return e.written.Load() - e.answered.Load() }
+
+// under is what a transaction was begun under.
+type under struct {
+	id    int64
+	epoch int16
+	inits int64 // how often the id had been initialised
+}
+
+// overdue ends the session if a request to end the transaction that is over may
+// still arrive in one that is begun by the same epoch. Whoever opens the next
+// session has the epoch raised, and requests of the one before are refused. From
+// transaction.version 2 on the answer to EndTxn has raised it, and the session goes
+// on.
+func (g *TxnGroup) overdue(ctx context.Context) {
+	n := g.ends.unanswered()
+	if n == g.settled {
+		return
+	}
+	id, epoch, err := g.cl.ProducerID(ctx)
+	// What an initialisation raised may have been raised before that request was
+	// written: only a session's own is sure to come after.
+	if raised := id != g.under.id || epoch != g.under.epoch; err == nil && raised && g.inits.n.Load() == g.under.inits {
+		g.settled = n
+		return
+	}
+	g.fail(fmt.Errorf("an end of a transaction was not answered by the connection it went by, and may arrive in the next one: %w", stream.ErrRenew))
+}
+
+// note keeps what the next transaction is begun under.
+func (g *TxnGroup) note() {
+	id, epoch, err := g.cl.ProducerID(context.Background())
+	if err != nil { // the client's begin says so
+		id, epoch = -1, -1
+	}
+	g.under = under{id, epoch, g.inits.n.Load()}
+}

@@ -294,7 +294,7 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, c order.Ch
 	t.take(rows, c)
 	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
 	moved := shows.Status != before.Status || shows.Terminal != before.Terminal
-	if moved || !configured || e.mem.ended || 4*len(b.order) > 3*e.mem.records {
+	if moved || !configured || e.mem.ended || 4*e.mem.subjects > 3*e.mem.records {
 		e.view(t, configured)
 	}
 	if t.had && t.version != rules.VersionFor(&t.key) || !configured {

@@ -14,10 +14,14 @@ type Batch struct {
 	Out []stream.Record
 	// cause is, for each of Out, the input record that asked for it; its topic
 	// is empty where none did.
-	cause   []coordinate
+	cause []coordinate
+	// touched are the subjects that more records may be about, and order is that in
+	// which they were first touched.
 	touched map[string]*touched
-	order   []*touched // as they were first touched
-	parts   map[int32]*overlay
+	order   []*touched
+	// outcomes are what becomes of memory, in no order.
+	outcomes []outcome
+	parts    map[int32]*overlay
 
 	*outputs
 }
@@ -90,6 +94,36 @@ type touched struct {
 	asked     events.Millis        // latest question answered in the batch, 0 for none
 	at        int64                // timestamp of the latest cause
 	cause     coordinate
+}
+
+// outcome is what a batch makes of one subject in memory.
+type outcome struct {
+	name      string
+	partition int32
+	had       bool // as of touched, like all that follow
+	changed   bool
+	removed   bool
+	outdated  bool
+	entry     entry // as it will be, where it changed
+	marks     marks
+	hint      events.Millis
+}
+
+// outcome is that of a subject whose outputs are written. Nobody is asked about
+// what was forgotten, so that a hint about it would wait for ever, and longer than
+// its state.
+func (t *touched) outcome() outcome {
+	o := outcome{t.name, t.partition, t.had, t.changed, t.removed, t.outdated, t.old, t.marks, t.hint}
+	if t.shown.Rule == order.RuleForgotten {
+		o.hint = 0
+	}
+	return o
+}
+
+// hold keeps a subject for further records of the batch, and for its end.
+func (b *Batch) hold(t *touched) {
+	b.touched[t.name] = t
+	b.order = append(b.order, t)
 }
 
 // emit adds an output record.

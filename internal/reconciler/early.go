@@ -3,6 +3,7 @@ package reconciler
 import (
 	"errors"
 	"hash/maphash"
+	"slices"
 
 	"rampstream/internal/order"
 	"rampstream/internal/stream"
@@ -51,6 +52,7 @@ func (e *Engine) early(b *Batch, g *giving) error {
 		}
 		t.done = true
 	}
+	e.leave(b)
 	if g.give == nil || len(b.Out)-g.n < g.least {
 		return nil
 	}
@@ -62,6 +64,27 @@ func (e *Engine) early(b *Batch, g *giving) error {
 	return nil
 }
 
+// leave is the end of a record. Nothing else of the batch is about a subject that
+// only this record was about: once its outputs are written, its outcome is all
+// that is needed of it, and the next one is joined in the same memory, which is
+// in the processor's caches.
+func (e *Engine) leave(b *Batch) {
+	t := e.mem.at
+	if !e.mem.alone || t == nil {
+		return
+	}
+	if !t.done {
+		b.hold(t)
+		return
+	}
+	b.outcomes = append(b.outcomes, t.outcome())
+	e.mem.at = nil
+	if e.spoil != nil {
+		e.spoil()
+	}
+	e.mem.release()
+}
+
 // complete reports whether the end of the step leaves a subject alone of which
 // all was read: states that other rules viewed are viewed again there, and a
 // stub's marks are where the whole batch was read to.
@@ -69,14 +92,24 @@ func (e *Engine) complete(t *touched) bool {
 	return e.parts[t.partition].outdated == 0 && t.shown.Rule != order.RuleForgotten
 }
 
-// ends says which records of a batch are the last ones of their keys. Keys are
-// told apart by a hash: two with the same one are taken for one key, whose
-// earlier ends are not found.
+// ends says which records of a batch are the last ones of their keys, and which
+// of these the only ones. Keys are told apart by a hash: two with the same one are
+// taken for one key, whose earlier ends are not found.
 type ends struct {
 	seed  maphash.Seed
-	slots []uint64 // a power of two, less than half full
-	last  []bool
+	slots []slot // a power of two, less than half full
+	of    []end  // each record
 }
+
+// slot is a key that was met, by its hash, and its last record; a hash of 0 is
+// none.
+type slot struct {
+	hash uint64
+	last int
+}
+
+// end is what a record is to its key.
+type end struct{ last, alone bool }
 
 func (x *ends) find(records []stream.Record) {
 	if x.slots == nil {
@@ -87,24 +120,22 @@ func (x *ends) find(records []stream.Record) {
 		n *= 2
 	}
 	if len(x.slots) < n || len(x.slots) > 16*n {
-		x.slots = make([]uint64, n)
+		x.slots = make([]slot, n)
 	} else {
 		clear(x.slots)
 	}
-	if cap(x.last) < len(records) {
-		x.last = make([]bool, len(records))
-	}
-	x.last = x.last[:len(records)]
+	x.of = slices.Grow(x.of[:0], len(records))[:len(records)]
 	mask := uint64(len(x.slots) - 1)
 	for i := len(records) - 1; i >= 0; i-- {
-		h := maphash.Bytes(x.seed, records[i].Key) | 1<<63 // 0 is a free slot
+		h := maphash.Bytes(x.seed, records[i].Key) | 1<<63
 		at := h & mask
-		for x.slots[at] != 0 && x.slots[at] != h {
+		for x.slots[at].hash != 0 && x.slots[at].hash != h {
 			at = (at + 1) & mask
 		}
-		x.last[i] = x.slots[at] == 0
-		x.slots[at] = h
+		if s := &x.slots[at]; s.hash == 0 {
+			*s, x.of[i] = slot{h, i}, end{last: true, alone: true}
+		} else {
+			x.of[i], x.of[s.last].alone = end{}, false
+		}
 	}
 }
-
-func (x *ends) at(i int) bool { return x.last[i] }

@@ -123,6 +123,7 @@ const foreign = 1000
 func (w *world) nervous() {
 	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, ReuseOutputs: true,
 		OpenTable: func(int32) (table.Table, error) { return nervous{slab.New(), key("o3").String()}, nil }})
+	w.eng.Spoil()
 	for n := range int32(partitions) {
 		if err := w.restore(n); err != nil {
 			w.t.Fatal(err)
@@ -135,7 +136,8 @@ func (w *world) nervous() {
 // unknown outcome, because the session takes no more, because the step fails on a
 // schema that cannot be had or on a panic, or because even the abort fails.
 // Whatever happens, what comes out is what one record after the other gives, and
-// no memory is written over that a client may still look at.
+// no memory is written over that a client may still look at. That of a subject
+// which is complete is written over at once: nothing reads it.
 func TestLoop_earlyDoesNotShow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		early := map[string]int{}

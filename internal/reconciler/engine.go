@@ -87,6 +87,7 @@ type Engine struct {
 	mem      scratch
 	free     *outputs // of the last batch; nil while somebody may look at it
 	pack     []byte   // of an entry, half packed
+	spoil    func()   // tests have memory written over with it that is released
 }
 
 type coordinate struct {
@@ -195,15 +196,18 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool, g
 	if g.give != nil {
 		e.mem.ends.find(records)
 	}
-	b := &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}, outputs: e.outputs()}
+	b := e.mem.batch(e.outputs())
 	b.Out = b.records[:0]
 	if cap(b.Out) < e.mem.out {
 		b.Out = make([]stream.Record, 0, e.mem.out+e.mem.out/8)
 	}
-	// What the batch grew is kept for the next one, however this one ends.
-	defer func() { e.mem.list, e.mem.cause, e.mem.out = b.order, b.cause, len(b.Out) }()
+	defer func() { e.mem.keep(b) }()
+	early := g.give != nil
 	for i := range records {
-		e.mem.ended = g.give != nil && e.mem.ends.at(i)
+		if early {
+			end := e.mem.ends.of[i]
+			e.mem.ended, e.mem.alone = end.last, end.alone
+		}
 		if err := e.apply(ctx, b, &records[i]); err != nil {
 			return nil, err
 		}
@@ -211,6 +215,7 @@ func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool, g
 			return nil, err
 		}
 	}
+	e.mem.ended, e.mem.alone = false, false
 	if rest {
 		if err := errors.Join(e.viewOutdated(ctx, b), e.removeStubs(ctx, b)); err != nil {
 			return nil, err
@@ -266,7 +271,8 @@ func (e *Engine) Accept() error {
 			p.seen = nil
 		}
 	}
-	for _, t := range b.order {
+	for i := range b.outcomes {
+		t := &b.outcomes[i]
 		p := e.parts[t.partition]
 		if p == nil {
 			continue
@@ -277,7 +283,7 @@ func (e *Engine) Accept() error {
 				return err
 			}
 		case t.changed:
-			if err := e.keep(p, t.name, t.old); err != nil {
+			if err := e.keep(p, t.name, t.entry); err != nil {
 				return err
 			}
 			if t.outdated {
@@ -285,7 +291,7 @@ func (e *Engine) Accept() error {
 			}
 		}
 		p.keepStub(t)
-		p.keepHint(t.name, t)
+		p.keepHint(t)
 	}
 	for at := range e.poison {
 		if p := e.parts[at.partition]; p == nil || p.next[at.topic] > at.offset {
@@ -361,10 +367,13 @@ func (e *Engine) overlayOf(b *Batch, p *partition) *overlay {
 
 // touch brings a subject into the batch.
 func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.Key, name []byte) (*touched, error) {
-	if t := b.touched[string(name)]; t != nil {
+	if e.mem.alone {
+		e.mem.remember()
+	} else if t := b.touched[string(name)]; t != nil {
 		return t, nil
 	}
 	e.overlayOf(b, p)
+	e.mem.subjects++
 	t := e.mem.touched.next()
 	t.key, t.name, t.partition = key, e.mem.texts.Text(name), p.number
 	if len(p.hints) > 0 {
@@ -394,8 +403,9 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 			t.old.value = b.values.keep(append(b.values.room(len(old.value)), old.value...))
 		}
 	}
-	b.touched[t.name] = t
-	b.order = append(b.order, t)
+	if !e.mem.alone { // else at the end of its record, if then
+		b.hold(t)
+	}
 	return t, nil
 }
 
@@ -418,8 +428,8 @@ func (e *Engine) encode(b *Batch, t *touched) ([]byte, error) {
 	return t.encoded, nil
 }
 
-// finish writes what the batch changed of each subject, in the order in which
-// they were first touched, then the positions.
+// finish writes what the batch changed of each subject whose outputs are not
+// written yet, in the order in which they were first touched, then the positions.
 func (e *Engine) finish(b *Batch) error {
 	for _, t := range b.order {
 		if t.done {
@@ -436,6 +446,9 @@ func (e *Engine) finish(b *Batch) error {
 		if err := guarded(t, func(t *touched) error { return e.stateOutput(b, t) }); err != nil {
 			return err
 		}
+	}
+	for _, t := range b.order {
+		b.outcomes = append(b.outcomes, t.outcome())
 	}
 	numbers := make([]int32, 0, len(b.parts))
 	for n := range b.parts {

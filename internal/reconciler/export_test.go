@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"rampstream/internal/events"
 	"rampstream/internal/stream"
 )
 
@@ -69,9 +70,41 @@ func (e *Engine) FinishTorn(ctx context.Context, records []stream.Record) (class
 	return laidTo(e.finish(b))
 }
 
+// Spoil has the memory of a subject written over with what no state says before
+// it is used for the next one.
+func (e *Engine) Spoil() {
+	e.spoil = func() {
+		m, from := &e.mem, e.mem.level
+		row := events.Evidence{Kind: events.EvidenceForget, Word: "spoilt", Facts: events.Facts{FiatAmount: "spoilt"}}
+		eachSince(&m.rows, from.rowsChunk, from.rows, func(r *events.Evidence) { *r = row })
+		eachSince(&m.encoded, from.encodedChunk, from.encoded, func(s *string) { *s = "spoilt" })
+		for n := from.touched; n < m.touched.used; n++ {
+			m.touched.chunks[n/touchedChunk][n%touchedChunk] = touched{
+				name: "spoilt", partition: -1, changed: true, removed: true, hint: 1,
+				old: entry{value: []byte("spoilt"), chain: "spoilt"}, chain: "spoilt", encoded: []byte("spoilt"),
+				state: events.State{Evidence: []events.Evidence{row}},
+			}
+		}
+	}
+}
+
+// eachSince calls fn for what was taken of a room since it was in use up to here.
+func eachSince[T any](m *roomOf[T], chunk, used int, fn func(*T)) {
+	for c := chunk; c <= m.chunk && c < len(m.chunks); c++ {
+		end := len(m.chunks[c])
+		if c == m.chunk {
+			end = m.used
+		}
+		for i := used; i < end; i++ {
+			fn(&m.chunks[c][i])
+		}
+		used = 0
+	}
+}
+
 func (e *Engine) emptyBatch() *Batch {
 	e.mem.begin()
-	return &Batch{touched: e.mem.names, order: e.mem.list, cause: e.mem.cause, parts: map[int32]*overlay{}, outputs: e.outputs()}
+	return e.mem.batch(e.outputs())
 }
 
 func laidTo(err error) (class string, at stream.Coordinate, _ error) {

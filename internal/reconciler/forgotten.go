@@ -203,7 +203,7 @@ func (e *Engine) caughtUp(p *partition, o *overlay) bool {
 }
 
 // keepStub brings what a batch did to a forgotten subject into memory.
-func (p *partition) keepStub(t *touched) {
+func (p *partition) keepStub(t *outcome) {
 	switch {
 	case t.removed:
 		delete(p.stubs, t.name)

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"rampstream/internal/events"
-	"rampstream/internal/order"
 )
 
 // Hints of subjects without a state cost memory here, and a task in the
@@ -39,10 +38,9 @@ func (e *Engine) admitHint(b *Batch, p *partition, t *touched) bool {
 	return true
 }
 
-// keepHint brings the pending hint of a touched subject into memory. Nobody is
-// asked about what was forgotten, so that a hint about it would wait for ever, and
-// longer than its state.
-func (p *partition) keepHint(name string, t *touched) {
+// keepHint brings the pending hint of a subject into memory.
+func (p *partition) keepHint(t *outcome) {
+	name := t.name
 	_, pending := p.hints[name]
 	change := 0
 	if pending && !t.had {
@@ -51,7 +49,7 @@ func (p *partition) keepHint(name string, t *touched) {
 	if t.hint != 0 && !t.had && !t.changed {
 		change++
 	}
-	if t.hint == 0 || t.shown.Rule == order.RuleForgotten {
+	if t.hint == 0 {
 		delete(p.hints, name)
 	} else {
 		p.hints[strings.Clone(name)] = t.hint // its memory is the batch's
@@ -62,11 +60,17 @@ func (p *partition) keepHint(name string, t *touched) {
 	if p.unknownOf == nil {
 		p.unknownOf = map[events.Lane]int{}
 	}
-	lane := t.key.Lane()
+	lane := laneIn(name)
 	p.unknown += change
 	if p.unknownOf[lane] += change; p.unknownOf[lane] == 0 {
 		delete(p.unknownOf, lane)
 	}
+}
+
+// laneIn is the lane of the subject whose key is name.
+func laneIn(name string) events.Lane {
+	at := strings.IndexByte(name, '/') + 1
+	return events.Lane(strings.Clone(name[:at+strings.IndexByte(name[at:], '/')])) // the name's memory is the batch's
 }
 
 // PendingHints reports how many hints wait for their answer.

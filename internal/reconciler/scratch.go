@@ -9,21 +9,25 @@ import (
 // scratch is memory that an engine's batches use one after the other: there is
 // one batch at a time, and what it wrote does not point here.
 type scratch struct {
-	touched touchedRoom
-	rows    roomOf[events.Evidence]
-	encoded roomOf[string] // encodings of rows
-	names   map[string]*touched
-	list    []*touched
-	cause   []coordinate
-	records int // of the batch that were read so far
-	out     int // records that the last batch wrote
-	texts   codec.Texts
-	hash    []byte // what is hashed
-	value   []byte // of the entry that was read last
-	counts  counts
+	touched  touchedRoom
+	rows     roomOf[events.Evidence]
+	encoded  roomOf[string] // encodings of rows
+	names    map[string]*touched
+	list     []*touched
+	after    []outcome
+	cause    []coordinate
+	records  int // of the batch that were read so far
+	subjects int // that they were about
+	out      int // records that the last batch wrote
+	texts    codec.Texts
+	hash     []byte // what is hashed
+	value    []byte // of the entry that was read last
+	counts   counts
 
 	ends    ends        // of the batch, where outputs are given early
 	ended   bool        // the record at hand is the last one of its key
+	alone   bool        // and the only one
+	level   level       // before its subject
 	at      *touched    // what the record at hand is about; nil where it is set aside
 	obs     observation // the record at hand
 	webhook events.Webhook
@@ -38,7 +42,7 @@ const maxScratch = 32_000
 
 // begin makes the memory of the last batch free.
 func (s *scratch) begin() {
-	if len(s.list) > maxScratch {
+	if s.subjects > maxScratch {
 		*s = scratch{out: s.out}
 	}
 	s.touched.used = 0
@@ -47,12 +51,39 @@ func (s *scratch) begin() {
 	clear(s.names)
 	clear(s.list)
 	s.list = s.list[:0]
-	s.cause, s.records = s.cause[:0], 0
-	s.ended, s.at = false, nil
+	s.after = s.after[:0]
+	s.cause, s.records, s.subjects = s.cause[:0], 0, 0
+	s.ended, s.alone, s.at = false, false, nil
 	s.counts.clear()
 	if s.names == nil {
 		s.names = map[string]*touched{}
 	}
+}
+
+// batch is an empty batch in this memory, and in that of its outputs.
+func (s *scratch) batch(o *outputs) *Batch {
+	return &Batch{touched: s.names, order: s.list, outcomes: s.after, cause: s.cause, parts: map[int32]*overlay{}, outputs: o}
+}
+
+// keep takes what a batch grew back for the next one, however this one ended.
+func (s *scratch) keep(b *Batch) {
+	s.list, s.after, s.cause, s.out = b.order, b.outcomes, b.cause, len(b.Out)
+}
+
+// level is how much of the memory of subjects was in use at one moment.
+type level struct{ touched, rowsChunk, rows, encodedChunk, encoded int }
+
+func (s *scratch) remember() {
+	s.level = level{s.touched.used, s.rows.chunk, s.rows.used, s.encoded.chunk, s.encoded.used}
+}
+
+// release makes free what was taken since. Texts are not: names, and what
+// is told of a batch, may be parts of them.
+func (s *scratch) release() {
+	m := &s.level
+	s.touched.used = m.touched
+	s.rows.chunk, s.rows.used = m.rowsChunk, m.rows
+	s.encoded.chunk, s.encoded.used = m.encodedChunk, m.encoded
 }
 
 // touchedRoom hands out zero subjects.

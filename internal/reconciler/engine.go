@@ -397,9 +397,11 @@ func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.K
 		return nil, fmt.Errorf("state %s in memory: %w", t.name, err)
 	}
 	if ok {
+		e.mem.hash = old.link.append(e.mem.hash[:0])
+		old.chain = e.mem.texts.Text(e.mem.hash)
 		t.had, t.old, t.outdated, t.chain, t.shown = true, old, old.outdated, old.chain, order.Announced(&t.state)
 		t.rows, t.version = t.state.Evidence, t.state.RulesVersion
-		if t.old.value = nil; t.shown.Rule == order.RuleForgotten { // a stub is written again as it is
+		if t.old.value, t.old.link = nil, (link{}); t.shown.Rule == order.RuleForgotten { // a stub is written again as it is
 			t.old.value = b.values.keep(append(b.values.room(len(old.value)), old.value...))
 		}
 	}

@@ -2,7 +2,6 @@ package reconciler
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 
 	"rampstream/internal/table"
@@ -13,6 +12,7 @@ type entry struct {
 	value []byte
 	sum   sum // hashRecord of it
 	chain string
+	link  link // of one that was read, the chain
 	// clean is true when the state is known to have no discrepancy, open or
 	// resolved; false says nothing.
 	clean bool
@@ -25,6 +25,20 @@ type entry struct {
 	// open is true when the subject has not settled: it is read again soon, and
 	// few are open at a time, so its value is not packed. It is not kept.
 	open bool
+}
+
+// link is the chain of an entry as it stands in a table.
+type link struct {
+	raw    []byte
+	digest bool // else a text
+}
+
+// append appends the chain to b.
+func (l link) append(b []byte) []byte {
+	if l.digest {
+		return appendHex(b, l.raw)
+	}
+	return append(b, l.raw...)
 }
 
 // An entry in a table is a byte of flags, the sum, the link, and the record
@@ -101,8 +115,9 @@ func headOf(b []byte) (flags byte, s sum, err error) {
 	return b[0], sum{binary.BigEndian.Uint64(b[1:]), binary.BigEndian.Uint64(b[9:])}, nil
 }
 
-// parseEntry reads what appendEntry wrote into e and appends its value to dst,
-// of which e.value is a part then. room is for unpacking.
+// parseEntry reads what appendEntry wrote into e, but for its chain, which is in
+// e.link. A packed value is appended to dst, of which e.value is a part then; else
+// it is a part of b, as is the link. room is for unpacking.
 func parseEntry(dst, room, b []byte) (out, nextRoom []byte, e entry, err error) {
 	flags, s, err := headOf(b)
 	if err != nil {
@@ -123,22 +138,20 @@ func parseEntry(dst, room, b []byte) (out, nextRoom []byte, e entry, err error) 
 	if n > len(b) {
 		return dst, room, entry{}, errEntry
 	}
-	if flags&flagDigest != 0 {
-		e.chain = hex.EncodeToString(b[:n])
-	} else {
-		e.chain = string(b[:n])
+	if e.link = (link{b[:n], flags&flagDigest != 0}); flags&flagPacked == 0 {
+		e.value = b[n:]
+		return dst, room, e, nil
 	}
 	at := len(dst)
-	if flags&flagPacked == 0 {
-		out = append(dst, b[n:]...)
-	} else if out, room, err = appendUnpacked(dst, room, b[n:]); err != nil {
+	if out, room, err = appendUnpacked(dst, room, b[n:]); err != nil {
 		return dst, room, entry{}, err
 	}
 	e.value = out[at:]
 	return out, room, e, nil
 }
 
-// entry reads the entry of a subject. Its value is there until the next call.
+// entry reads the entry of a subject. Its value and its link are there until the
+// next call.
 func (e *Engine) entry(p *partition, name string) (en entry, found bool, err error) {
 	e.key = append(e.key[:0], name...)
 	e.buf, found, err = p.states.Get(e.buf[:0], e.key)

@@ -14,7 +14,7 @@ import (
 func EntryRoundTrip(value []byte, chain string, clean, open bool) (size int, gotValue []byte, gotChain string, gotClean bool, err error) {
 	raw, _ := appendEntry(nil, nil, entry{value: value, chain: chain, clean: clean, open: open})
 	_, _, e, err := parseEntry(nil, nil, raw)
-	return len(raw), e.value, e.chain, e.clean, err
+	return len(raw), e.value, string(e.link.append(nil)), e.clean, err
 }
 
 // ParseEntry reads any bytes as an entry.
@@ -32,7 +32,7 @@ func (e *Engine) Dump() map[string]string {
 	for _, p := range e.parts {
 		_, _, err := p.states.Walk("", math.MaxInt, func(key, raw []byte) error {
 			_, _, en, err := parseEntry(nil, nil, raw)
-			out[string(key)] = fmt.Sprintf("%x %v %s %v", en.value, en.sum, en.chain, en.outdated)
+			out[string(key)] = fmt.Sprintf("%x %v %s %v", en.value, en.sum, en.link.append(nil), en.outdated)
 			return err
 		})
 		if err != nil {

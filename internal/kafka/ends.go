@@ -42,6 +42,13 @@ type under struct {
 	inits int64 // how often the id had been initialised
 }
 
+// raised reports whether the end of the transaction raised the epoch. What an
+// initialisation raised may have been raised before that end was written: only a
+// session's own is sure to come after.
+func (u under) raised(now under) bool {
+	return (now.id != u.id || now.epoch != u.epoch) && now.inits == u.inits
+}
+
 // overdue ends the session if a request to end the transaction that is over may
 // still arrive in one that is begun by the same epoch. Whoever opens the next
 // session has the epoch raised, and requests of the one before are refused. From
@@ -52,21 +59,19 @@ func (g *TxnGroup) overdue(ctx context.Context) {
 	if n == g.settled {
 		return
 	}
-	id, epoch, err := g.cl.ProducerID(ctx)
-	// What an initialisation raised may have been raised before that request was
-	// written: only a session's own is sure to come after.
-	if raised := id != g.under.id || epoch != g.under.epoch; err == nil && raised && g.inits.n.Load() == g.under.inits {
+	if g.under.raised(g.now(ctx)) {
 		g.settled = n
 		return
 	}
 	g.fail(fmt.Errorf("an end of a transaction was not answered by the connection it went by, and may arrive in the next one: %w", stream.ErrRenew))
 }
 
-// note keeps what the next transaction is begun under.
-func (g *TxnGroup) note() {
-	id, epoch, err := g.cl.ProducerID(context.Background())
-	if err != nil { // the client's begin says so
-		id, epoch = -1, -1
+// now is what a transaction would be begun under. Where the client has no id, its
+// begin says why, or gets one: then it is initialised.
+func (g *TxnGroup) now(ctx context.Context) under {
+	id, epoch, err := g.cl.ProducerID(ctx)
+	if err != nil {
+		return g.under
 	}
-	g.under = under{id, epoch, g.inits.n.Load()}
+	return under{id, epoch, g.inits.n.Load()}
 }

@@ -63,3 +63,9 @@ func Decode(rp *kmsg.FetchResponseTopicPartition, committed bool, from, to int64
 
 // FromClient is fromClient.
 func FromClient(r *kgo.Record) stream.Record { return fromClient(r) }
+
+// Raised is raised, of a transaction begun by an epoch of an id after some
+// initialisations, and what holds after it.
+func Raised(id int64, epoch int16, inits int64, nowID int64, nowEpoch int16, nowInits int64) bool {
+	return under{id, epoch, inits}.raised(under{nowID, nowEpoch, nowInits})
+}

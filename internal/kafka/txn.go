@@ -253,7 +253,7 @@ func (g *TxnGroup) begin() (bool, error) {
 	if !g.mu.TryLock() {
 		return false, nil
 	}
-	g.note()
+	g.under = g.now(context.Background())
 	if err := g.txn.Begin(); err != nil {
 		g.batch, g.polled = false, false
 		g.mu.Unlock()

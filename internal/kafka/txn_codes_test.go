@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/kafka"
 )
 
 // TestTxnGroup_fencedAtEveryStep: whichever request is told that the producer is
@@ -44,6 +46,28 @@ func TestTxnGroup_fencedAtEveryStep(t *testing.T) {
 					t.Error("the fault was never met: the run proves nothing")
 				}
 			})
+		}
+	}
+}
+
+// Only the answer to an end is sure to have raised the epoch after that end was
+// written for the first time.
+func TestTxnGroup_whatRaisesTheEpoch(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		id    int64
+		epoch int16
+		inits int64
+		want  bool
+	}{
+		{"nothing", 7, 3, 1, false},
+		{"the end", 7, 4, 1, true},
+		{"the end, to another id", 8, 0, 1, true},
+		{"an initialisation", 7, 4, 2, false},
+		{"an initialisation, to another id", 8, 0, 2, false},
+	} {
+		if got := kafka.Raised(7, 3, 1, tc.id, tc.epoch, tc.inits); got != tc.want {
+			t.Errorf("raised by %s = %t, want %t", tc.name, got, tc.want)
 		}
 	}
 }

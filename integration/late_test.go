@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,51 +22,79 @@ func lateEnds(t *testing.T, p platform)     { late(t, p, kmsg.EndTxn, false) }
 func lateProduces(t *testing.T, p platform) { late(t, p, kmsg.Produce, false) }
 
 // lateEndsOld is lateEnds by the protocol before transaction.version 2, in which
-// nothing tells an old request from a new one.
-// On real Kafka one run of it ended with a position without its state, and code 5.
-// That a late end ended the next transaction amid its writes is likely, and not
-// proven: until it is, the scenario is open there (K4 in docs/faults.md).
-func lateEndsOld(t *testing.T, p platform) {
-	if p.real() {
-		t.Skip("open: a position without its state, once; see K4 in docs/faults.md")
-	}
-	late(t, p, kmsg.EndTxn, true)
-}
+// only an epoch that was raised tells an old request from a new one: the session
+// is renewed before the next transaction begins.
+func lateEndsOld(t *testing.T, p platform) { late(t, p, kmsg.EndTxn, true) }
+
+// lateProducesOld: by that protocol an epoch is not over with its transaction, and
+// only sequence numbers tell an old request from a new one.
+func lateProducesOld(t *testing.T, p platform) { late(t, p, kmsg.Produce, true) }
 
 func late(t *testing.T, p platform, key kmsg.Key, old bool) {
 	x := throughProxy(t, p, old)
 	var count atomic.Int64
-	refused := map[string]int{}
+	answers := map[string]int{}
 	for x.busy() || count.Load() < 8 {
-		var held, passed owners
-		rule := &proxy.Rule{Key: key, Client: reconcilerClient, Hold: true, Times: 1 + int(x.dice()*3), Only: held.note}
-		after := &proxy.Rule{Key: key, Client: reconcilerClient, Only: passed.note} // looks on
-		x.proxy.Add(rule, after)
-		eventually(t, patience, "a request is held", func() (bool, string) { return rule.Held() > 0, "" })
-		// Until who sent it was heard by another connection, and then until the next
-		// transactions are under way.
-		eventually(t, patience, "who sent what is held sends it again", func() (bool, string) {
-			return passed.has(held.all()), fmt.Sprintf("held %v, passed on %v", held.all(), passed.all())
-		})
-		pause(t.Context(), time.Duration(100+x.dice()*700)*time.Millisecond)
-		after.Release()
-		for _, code := range rule.Release() {
+		for _, code := range x.once(key) {
 			count.Add(1)
 			name := "none"
 			if err := kerr.TypedErrorForCode(code); err != nil {
 				name = err.Message
 			}
-			refused[name]++
+			answers[name]++
 		}
 	}
-	x.end(old, met{"a request was let through late", func() int { return int(count.Load()) }, 8})
-	t.Logf("the brokers answered them %v", refused)
+	renewed := func() (n int) {
+		for _, p := range x.reconciler {
+			n += strings.Count(p.log.String(), "session renewed")
+		}
+		return n
+	}
+	faults := []met{{"a request was let through late", func() int { return int(count.Load()) }, 8}}
+	if old && key == kmsg.EndTxn {
+		faults = append(faults, met{"a session was renewed", renewed, 1})
+	}
+	x.end(old, faults...)
+	if n := renewed(); !old && n > 0 {
+		t.Errorf("%d sessions were renewed, want none: the epoch is another one after every end", n)
+	}
+	t.Logf("the brokers answered them %v", answers)
+	if n := answers["none"]; old && key == kmsg.EndTxn && n > 0 {
+		t.Errorf("%d late requests to end a transaction were obeyed, want none", n)
+	}
+}
+
+// once holds some requests until the next transactions of who sent them are under
+// way, and gives what the brokers answered to them.
+func (x *proxied) once(key kmsg.Key) []int16 {
+	var held, passed owners
+	begun := owners{noted: make(chan struct{}, 1)}
+	rule := &proxy.Rule{Key: key, Client: reconcilerClient, Hold: true, Times: 1 + int(x.dice()*3), Only: held.note}
+	after := &proxy.Rule{Key: key, Client: reconcilerClient, Only: passed.note} // looks on
+	x.proxy.Add(rule, after)
+	eventually(x.t, patience, "a request is held", func() (bool, string) { return rule.Held() > 0, "" })
+	// Until who sent it was heard by another connection, and then until the next
+	// transactions are under way.
+	eventually(x.t, patience, "who sent what is held sends it again", func() (bool, string) {
+		return passed.has(held.all()), fmt.Sprintf("held %v, passed on %v", held.all(), passed.all())
+	})
+	if key == kmsg.EndTxn {
+		next := &proxy.Rule{Key: kmsg.Produce, Client: reconcilerClient, Only: begun.note}
+		x.proxy.Add(next)
+		begun.wait(x.t, held.all())
+		next.Release()
+	} else {
+		pause(x.t.Context(), time.Duration(100+x.dice()*700)*time.Millisecond)
+	}
+	after.Release()
+	return rule.Release()
 }
 
 // owners are the transactional ids of requests.
 type owners struct {
-	mu  sync.Mutex
-	ids map[string]bool
+	mu    sync.Mutex
+	ids   map[string]bool
+	noted chan struct{} // one more was, if not nil
 }
 
 // note keeps whose a request is; it is a Rule's Only.
@@ -85,7 +114,27 @@ func (o *owners) note(req kmsg.Request) bool {
 		o.ids = map[string]bool{}
 	}
 	o.ids[id] = true
+	select {
+	case o.noted <- struct{}{}:
+	default:
+	}
 	return true
+}
+
+// wait returns at once when all of these were noted: transactions do not last for
+// long.
+func (o *owners) wait(t *testing.T, ids []string) {
+	t.Helper()
+	deadline := time.After(patience)
+	for !o.has(ids) {
+		select {
+		case <-o.noted:
+		case <-deadline:
+			t.Fatalf("the next transactions of %v are not under way, only those of %v", ids, o.all())
+		case <-t.Context().Done():
+			t.Fatal("the test ended")
+		}
+	}
 }
 
 func (o *owners) all() []string {

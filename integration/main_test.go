@@ -160,6 +160,7 @@ var scenarios = []scenario{
 	{"late ends", lateEnds, never},
 	{"late ends, old protocol", lateEndsOld, never},
 	{"late produces", lateProduces, never},
+	{"late produces, old protocol", lateProducesOld, never},
 	{"bad secrets", badSecrets, never},
 	{"hostile", hostile, always},
 	{"broker lost", brokerLost, platform.real},

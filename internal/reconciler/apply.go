@@ -297,7 +297,7 @@ func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, c order.Ch
 	if moved || !configured || e.mem.ended || 4*e.mem.subjects > 3*e.mem.records {
 		e.view(t, configured)
 	}
-	if t.had && t.version != rules.VersionFor(&t.key) || !configured {
+	if t.had && t.version != rules.VersionFor(&t.key) || !configured || e.again(r) {
 		t.renewAll()
 	}
 	return e.transition(b, t, &before, "evidence", obs.id, r)
@@ -360,9 +360,15 @@ func (t *touched) keep(rows []events.Evidence, c order.Change) {
 	t.shown, t.viewed, t.unviewed = order.Announced(st), true, true
 }
 
+// again reports whether a batch with the record may have failed half written.
+func (e *Engine) again(r *stream.Record) bool {
+	return !e.cfg.VerifyDigest && r.Offset < e.parts[r.Partition].again[e.input(r.Topic)]
+}
+
 // renewAll has everything that other rules derived written again: their
 // discrepancies are not known any more, beyond the open ones' types, and
-// neither is their schedule.
+// neither is their schedule. So it is with what a batch wrote beside its states
+// before it failed, where there are no transactions.
 func (t *touched) renewAll() {
 	t.schedule = true
 	if t.renew != nil {

@@ -126,6 +126,9 @@ type partition struct {
 	// came from.
 	goal   map[string]int64
 	source string
+	// again is, without transactions, below which offset of each input records may
+	// come again that a batch was made of which was not written to its end.
+	again [inputs]int64
 	// saved is the checkpoint that there is of the partition.
 	saved saved
 	// stubs are the forgotten subjects, and seen what the inputs held at the
@@ -301,8 +304,20 @@ func (e *Engine) Accept() error {
 	return nil
 }
 
-// Rollback forgets the overlay: the transaction was aborted.
-func (e *Engine) Rollback() { e.batch = nil }
+// Rollback forgets the overlay: the transaction was aborted. Without transactions
+// a part of the batch may have been written.
+func (e *Engine) Rollback() {
+	if b := e.batch; b != nil && !e.cfg.VerifyDigest {
+		for n, o := range b.parts {
+			if p := e.parts[n]; p != nil {
+				for i := range p.again {
+					p.again[i] = max(p.again[i], o.next[i])
+				}
+			}
+		}
+	}
+	e.batch = nil
+}
 
 // Reset forgets all memory: the outcome of a transaction is unknown. An error
 // says that not all of it was given back.

@@ -409,3 +409,53 @@ func TestLoop_lossAtTheEndIsTold(t *testing.T) {
 		t.Errorf("Run = %v, want ErrLoss", err)
 	}
 }
+
+// R19: what a batch wrote beside its states is not what the states say, where it was
+// not written to its end and the same records come again in other batches. Then all
+// of it is written again: a discrepancy that only the first cut had is removed.
+func TestEngine_sideOutputsOfABatchThatFailed(t *testing.T) {
+	for _, crash := range []bool{true, false} {
+		t.Run(fmt.Sprint("crash ", crash), func(t *testing.T) {
+			w := newWorld(t)
+			w.now = minute(9)
+			w.believing()
+			expect := func(amount events.Amount, revision int64) {
+				x := events.Intent{Key: key("o1"), EventID: events.EventID(events.Digest(string(amount))), ObservedAt: minute(1), Revision: revision,
+					Facts: events.Facts{FiatAmount: amount, FiatCurrency: "EUR"}, Source: "shop"}
+				v, err := w.codec.EncodeIntent(x)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.append(stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(x.Key.String()), Value: v})
+			}
+			expect("10.00", 0)
+			w.drain()
+			expect("11.00", 0)
+			b, err := w.eng.Step(t.Context(), first(w, 9), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range b.Out { // the first stage alone
+				if r.Topic == topics.Discrepancy {
+					w.append(r)
+				}
+			}
+			if len(w.table(topics.Discrepancy)) != 1 {
+				t.Fatal("two contents of one revision are no conflict")
+			}
+			expect("12.00", 1)
+			if w.eng.Rollback(); crash {
+				w.believing()
+			}
+			w.drain()
+			if st, left := w.state("o1"), w.table(topics.Discrepancy); len(st.Open) != 0 || len(left) != 0 {
+				t.Errorf("the state has %v open, the topic has %d discrepancies; want none", st.Open, len(left))
+			}
+			// That is over then: what is written once is not written again.
+			expect("13.00", 2)
+			if b := w.step(first(w, 9), true); len(b.Out) != 2 {
+				t.Errorf("the next batch writes %d records, want a state and a position", len(b.Out))
+			}
+		})
+	}
+}

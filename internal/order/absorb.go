@@ -95,7 +95,7 @@ func absorbRow(dst, a []events.Evidence, r *events.Evidence, own bool) (rows []e
 	case !own && !sameMemory(dst, a):
 		a = append(dst, a...)
 	}
-	a[i] = mergeRow(a[i], *r)
+	mergeRow(&a[i], r)
 	return a, Change{Any: true, One: true, At: i}
 }
 
@@ -128,7 +128,7 @@ func meanings(rows []events.Evidence, i int, r *events.Evidence) (n int) {
 	return n
 }
 
-// mergeChanges reports whether mergeRow(*a, *b) differs from *a.
+// mergeChanges reports whether mergeRow(a, b) would change a.
 func mergeChanges(a, b *events.Evidence) bool {
 	if mutateFirst(compareSightings(&b.First, &a.First), a.Kind) < 0 {
 		return true

@@ -48,7 +48,7 @@ func mergeEqual(rows []events.Evidence) []events.Evidence {
 	out := rows[:0]
 	for _, r := range rows {
 		if n := len(out); n > 0 && out[n-1].Compare(r) == 0 {
-			out[n-1] = mergeRow(out[n-1], r)
+			mergeRow(&out[n-1], &r)
 			continue
 		}
 		out = append(out, r)
@@ -56,9 +56,9 @@ func mergeEqual(rows []events.Evidence) []events.Evidence {
 	return out
 }
 
-// mergeRow joins two rows of one key: the earliest first, the latest last, and
-// of polls the facts at the latest.
-func mergeRow(a, b events.Evidence) events.Evidence {
+// mergeRow joins b to a, of one key: the earliest first, the latest last, and of
+// polls the facts at the latest.
+func mergeRow(a, b *events.Evidence) {
 	if mutateFirst(compareSightings(&b.First, &a.First), a.Kind) < 0 {
 		a.First = b.First
 	}
@@ -68,7 +68,6 @@ func mergeRow(a, b events.Evidence) events.Evidence {
 	if c > 0 || (c == 0 && a.Facts != b.Facts && b.Facts.Digest() > a.Facts.Digest()) {
 		a.Last, a.Facts = b.Last, b.Facts
 	}
-	return a
 }
 
 // compareLast orders latest sightings. Of two copies of one event (equal time
@@ -219,7 +218,7 @@ func boundMeanings(rows []events.Evidence) []events.Evidence {
 func insert(rows []events.Evidence, r events.Evidence) []events.Evidence {
 	i, found := slices.BinarySearchFunc(rows, r, events.Evidence.Compare)
 	if found {
-		rows[i] = mergeRow(rows[i], r)
+		mergeRow(&rows[i], &r)
 		return rows
 	}
 	return slices.Insert(rows, i, r)

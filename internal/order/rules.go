@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rampstream/internal/events"
@@ -72,19 +73,45 @@ const CodeGeneration = 3
 // Rules know no provider. Rules are read-only after NewRules and may be shared.
 type Rules struct {
 	settings Settings
-	lanes    map[account]*laneRules
+	lanes    map[events.Account][]*laneRules // of each provider that has such an account
 	version  string
 }
 
-// account is a lane in two parts: a key has it without building the lane's name.
-type account struct {
-	provider events.Provider
-	account  events.Account
+type laneRules struct {
+	provider          events.Provider
+	vocabulary        events.Vocabulary
+	version           string
+	orders, customers words // of vocabulary
 }
 
-type laneRules struct {
-	vocabulary events.Vocabulary
-	version    string
+// words are what the words for one kind of subject mean, by their length. Every
+// reading looks up the word of every row, and few words have the same length.
+type words [][]wordMeaning
+
+type wordMeaning struct {
+	word   string
+	status events.Status
+}
+
+func newWords(vocabulary map[string]events.Word) (w words) {
+	for word, means := range vocabulary {
+		for len(w) <= len(word) {
+			w = append(w, nil)
+		}
+		w[len(word)] = append(w[len(word)], wordMeaning{word, means.Status})
+	}
+	return w
+}
+
+func (w words) meaning(word string) (st events.Status, listed bool) {
+	if len(word) < len(w) {
+		for _, m := range w[len(word)] {
+			if m.word == word {
+				return m.status, true
+			}
+		}
+	}
+	return events.StatusUnknown, false
 }
 
 // noLane is the table of a lane that is not configured.
@@ -93,27 +120,43 @@ var noLane laneRules
 // lane gives the rules of key's lane; those of no word where it is not
 // configured.
 func (r *Rules) lane(key *events.Key) *laneRules {
-	if lr := r.lanes[account{key.Provider, key.Account}]; lr != nil {
+	if lr := r.find(key.Provider, key.Account); lr != nil {
 		return lr
 	}
 	return &noLane
 }
 
-func (r *Rules) laneOf(l events.Lane) (*laneRules, bool) {
-	p, a := l.Split()
-	lr, ok := r.lanes[account{p, a}]
-	return lr, ok
+// find is the rules of a lane, nil where it is not configured. It is asked several
+// times a record, so it builds no name, and hashes one text instead of two.
+func (r *Rules) find(p events.Provider, a events.Account) *laneRules {
+	for _, lr := range r.lanes[a] {
+		if lr.provider == p {
+			return lr
+		}
+	}
+	return nil
 }
 
-// meaning is what a raw word means, UNKNOWN if the table does not have it.
+func (r *Rules) laneOf(l events.Lane) (*laneRules, bool) {
+	lr := r.find(l.Split())
+	return lr, lr != nil
+}
+
+// meaning is what a raw word means, UNKNOWN if the table does not have it: that
+// is Meaning of the vocabulary, and a test holds the two equal.
 func (l *laneRules) meaning(kind events.SubjectKind, word string) (st events.Status, listed bool) {
-	w, listed := l.vocabulary.Meaning(kind, word)
-	return w.Status, listed
+	if l.vocabulary.FoldCase {
+		word = strings.ToUpper(word)
+	}
+	if kind == events.Customer {
+		return l.customers.meaning(word)
+	}
+	return l.orders.meaning(word)
 }
 
 // NewRules compiles settings and the vocabulary of every configured lane.
 func NewRules(s Settings, lanes map[events.Lane]events.Vocabulary) (Rules, error) {
-	r := Rules{settings: s, lanes: make(map[account]*laneRules, len(lanes))}
+	r := Rules{settings: s, lanes: make(map[events.Account][]*laneRules, len(lanes))}
 	base, err := json.Marshal(struct {
 		V int
 		S Settings
@@ -130,7 +173,7 @@ func NewRules(s Settings, lanes map[events.Lane]events.Vocabulary) (Rules, error
 		}
 		version := events.Digest("rules", string(base), string(text))
 		p, a := lane.Split()
-		r.lanes[account{p, a}] = &laneRules{v, version}
+		r.lanes[a] = append(r.lanes[a], &laneRules{p, v, version, newWords(v.Orders), newWords(v.Customers)})
 		all = append(all, string(lane)+"="+version)
 	}
 	slices.Sort(all)
@@ -160,8 +203,10 @@ func (r Rules) Configured(l events.Lane) bool {
 // Lanes lists the configured lanes, sorted.
 func (r Rules) Lanes() []events.Lane {
 	out := make([]events.Lane, 0, len(r.lanes))
-	for a := range r.lanes {
-		out = append(out, events.LaneOf(a.provider, a.account))
+	for a, all := range r.lanes {
+		for _, lr := range all {
+			out = append(out, events.LaneOf(lr.provider, a))
+		}
 	}
 	slices.Sort(out)
 	return out
@@ -183,10 +228,14 @@ func (r *Rules) VersionFor(key *events.Key) string {
 
 // Pollable reports whether the provider can be asked about key.
 func (r *Rules) Pollable(key *events.Key) bool {
-	if key.Kind == events.Customer {
-		return r.lane(key).vocabulary.PollCustomers
+	return r.lane(key).pollable(key.Kind)
+}
+
+func (l *laneRules) pollable(kind events.SubjectKind) bool {
+	if kind == events.Customer {
+		return l.vocabulary.PollCustomers
 	}
-	return r.lane(key).vocabulary.PollOrders
+	return l.vocabulary.PollOrders
 }
 
 // Vocabulary is the table of a lane; the zero Vocabulary, to which every word

@@ -28,7 +28,7 @@ func (r *Rules) ReadSchedule(in *Reading, st *events.State) (task events.CheckTa
 // Schedule is Rules.Schedule of the state that Assess made of what was read.
 func (in *Reading) Schedule(st *events.State) (task events.CheckTask, ok bool) {
 	r := in.rules
-	if !r.Pollable(&st.Key) || st.DecidedBy == RuleForgotten {
+	if !in.s.lane.pollable(st.Key.Kind) || st.DecidedBy == RuleForgotten {
 		return events.CheckTask{}, false
 	}
 	task = events.CheckTask{

@@ -42,7 +42,7 @@ func compareRows(a, b *events.Evidence) int {
 
 // earlierOf is earlier by pointer.
 func earlierOf(a, b *events.Sighting) *events.Sighting {
-	if *a == never || (*b != never && compareSightings(b, a) < 0) {
+	if none(a) || (!none(b) && compareSightings(b, a) < 0) {
 		return b
 	}
 	return a

@@ -5,19 +5,17 @@ import "rampstream/internal/events"
 // statusConflict: sources say what cannot all be, or one webhook does. It is
 // critical when the state is disputed by it or two terminal words were said; a
 // status API that lags behind its webhook is a warning.
-func (r *Rules) statusConflict(s *summary, st *events.State) (f finding) {
-	f.d = events.Discrepancy{Type: events.StatusConflict, Severity: SeverityWarning}
-	stake(&f.d, &st.Facts)
+func (r *Rules) statusConflict(f *finding, s *summary, st *events.State) {
+	f.begin(events.StatusConflict, SeverityWarning)
 	if st.Status == events.StatusDisputed {
 		f.d.Severity = SeverityCritical
 	}
 	if terms := s.settled; len(terms) > 0 {
 		f.terminals(s, st, terms)
-		r.refundDenied(&f, s, terms)
-		r.denied(&f, s, st)
+		r.refundDenied(f, s, terms)
+		r.denied(f, s, st)
 	}
 	f.halves(s)
-	return f
 }
 
 // terminals: several were said of which none follows from another.
@@ -59,8 +57,12 @@ func (r *Rules) refundDenied(f *finding, s *summary, terms []*said) {
 // denied: a poll answers a non-terminal word after a terminal one was said.
 func (r *Rules) denied(f *finding, s *summary, st *events.State) {
 	settled, _ := s.settledAt()
+	against := s.denials(settled.first().At + r.margin())
+	if len(against) == 0 {
+		return
+	}
 	by := s.terminalPoll()
-	for _, p := range s.denials(settled.first().At + r.margin()) {
+	for _, p := range against {
 		resolved := resolvedBy(by, p.Last.At)
 		if resolved == 0 && st.DecidedBy == RuleOperatorDecision {
 			resolved = max(p.First.At, st.Since)
@@ -88,11 +90,12 @@ func (f *finding) halves(s *summary) {
 
 // illegalTransition: the provider's answers went down in a way that its
 // documents do not have.
-func (r *Rules) illegalTransition(s *summary, st *events.State) (f finding) {
-	f.d = events.Discrepancy{Type: events.IllegalTransition, Severity: SeverityWarning}
+func (r *Rules) illegalTransition(f *finding, s *summary, st *events.State) {
+	f.begin(events.IllegalTransition, SeverityWarning)
 	for i := range s.rows {
 		hi, up := &s.rows[i], s.means[i].status
-		if !s.means[i].known || up.Rank() == 0 || terminal(s.kind, up) {
+		rank := s.means[i].rank
+		if rank == 0 || terminal(s.kind, up) {
 			continue
 		}
 		began := hi.First.At
@@ -100,16 +103,17 @@ func (r *Rules) illegalTransition(s *summary, st *events.State) (f finding) {
 			began += r.margin()
 		}
 		for j := range s.rows {
+			if low := s.means[j].rank; low == 0 || low >= rank {
+				continue
+			}
 			lo, down := &s.rows[j], s.means[j].status
-			if !s.means[j].known || lo.Kind != events.EvidencePoll || down.Rank() == 0 || down.Rank() >= up.Rank() ||
-				lo.Last.At <= began || s.lane.vocabulary.Legal(hi.Word, lo.Word) {
+			if lo.Kind != events.EvidencePoll || lo.Last.At <= began || s.lane.vocabulary.Legal(hi.Word, lo.Word) {
 				continue
 			}
 			f.note(max(hi.First.At, lo.First.At), s.recovered(st, up, lo.Last.At), "not "+down.String()+" after "+up.String(),
 				lo.Word+" after "+hi.Word, &hi.First, &lo.Last)
 		}
 	}
-	return f
 }
 
 // recovered is when, after t, the status that is shown now was said, if it is
@@ -127,8 +131,11 @@ func (s *summary) recovered(st *events.State, up events.Status, t events.Millis)
 
 // unknownStatus: a word that is not in the provider's table, or more words
 // than are kept.
-func unknownStatus(s *summary, st *events.State) (f finding) {
-	f.d = events.Discrepancy{Type: events.UnknownStatus, Severity: SeverityInfo}
+func unknownStatus(f *finding, s *summary, st *events.State) {
+	f.begin(events.UnknownStatus, SeverityInfo)
+	if !s.unlisted {
+		return
+	}
 	var known *events.Evidence
 	if st.Status != events.StatusUnknown {
 		known, _ = s.row(st.Status)
@@ -145,14 +152,12 @@ func unknownStatus(s *summary, st *events.State) (f finding) {
 			}
 		}
 	}
-	return f
 }
 
 // stuck: the provider kept answering one non-terminal word for too long, and
 // nothing else was said meanwhile. A customer may never begin.
-func (r *Rules) stuck(s *summary, st *events.State) (f finding) {
-	f.d = events.Discrepancy{Type: events.Stuck, Severity: SeverityWarning}
-	stake(&f.d, &st.Facts)
+func (r *Rules) stuck(f *finding, s *summary, st *events.State) {
+	f.begin(events.Stuck, SeverityWarning)
 	limit := ms(r.settings.Stuck)
 	for i := range s.rows {
 		p, status := &s.rows[i], s.means[i].status
@@ -162,10 +167,10 @@ func (r *Rules) stuck(s *summary, st *events.State) (f finding) {
 		}
 		since, moved := s.around(p)
 		if p.Last.At-since >= limit {
+			stake(&f.d, &st.Facts)
 			f.note(since+limit, moved, "a move within "+r.settings.Stuck.String(), p.Word, &p.First, &p.Last)
 		}
 	}
-	return f
 }
 
 // around is when, before its last sighting, another word than that of p was

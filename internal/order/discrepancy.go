@@ -24,7 +24,8 @@ func (r Rules) Discrepancies(key events.Key, rows []events.Evidence) []events.Di
 
 func (r *Rules) discrepancies(s *summary, st *events.State) []events.Discrepancy {
 	var out []events.Discrepancy
-	add := func(f finding) {
+	var f finding // of one type after the other: nearly all of them find nothing
+	add := func() {
 		if !f.found {
 			return
 		}
@@ -36,22 +37,35 @@ func (r *Rules) discrepancies(s *summary, st *events.State) []events.Discrepancy
 		slices.Sort(f.d.Evidence)
 		f.d.Evidence = slices.DeleteFunc(slices.Compact(f.d.Evidence), func(c string) bool { return c == "" })
 		out = append(out, f.d)
+		f = finding{}
 	}
 	if s.kind == events.Order {
-		add(r.missingWebhook(s))
-		add(r.statusConflict(s, st))
-		add(r.lateAfterTerminal(s))
-		add(unconfirmed(s))
-		add(txHashMismatch(s))
+		r.missingWebhook(&f, s)
+		add()
+		r.statusConflict(&f, s, st)
+		add()
+		r.lateAfterTerminal(&f, s)
+		add()
+		unconfirmed(&f, s)
+		add()
+		txHashMismatch(&f, s)
+		add()
 		found, _ := s.unmet()
-		add(intentMismatch(found, st, events.AmountMismatch))
-		add(intentMismatch(found, st, events.AssetMismatch))
+		intentMismatch(&f, found, st, events.AmountMismatch)
+		add()
+		intentMismatch(&f, found, st, events.AssetMismatch)
+		add()
 	}
-	add(r.illegalTransition(s, st))
-	add(duplicateConflict(s))
-	add(unknownStatus(s, st))
-	add(r.stuck(s, st))
-	add(futureEvidence(s))
+	r.illegalTransition(&f, s, st)
+	add()
+	duplicateConflict(&f, s)
+	add()
+	unknownStatus(&f, s, st)
+	add()
+	r.stuck(&f, s, st)
+	add()
+	futureEvidence(&f, s)
+	add()
 	slices.SortFunc(out, func(a, b events.Discrepancy) int {
 		if a.Type < b.Type {
 			return -1
@@ -62,10 +76,15 @@ func (r *Rules) discrepancies(s *summary, st *events.State) []events.Discrepancy
 }
 
 // finding gathers the instances of one type of discrepancy into one: opened
-// with the earliest of them, resolved when the last of them is.
+// with the earliest of them, resolved when the last of them is. While nothing was
+// found, d holds a type and a severity alone.
 type finding struct {
 	d     events.Discrepancy
 	found bool
+}
+
+func (f *finding) begin(t events.DiscrepancyType, severity string) {
+	f.d.Type, f.d.Severity = t, severity
 }
 
 func (f *finding) note(opened, resolved events.Millis, expected, seen string, evidence ...*events.Sighting) {
@@ -111,28 +130,27 @@ func stake(d *events.Discrepancy, f *events.Facts) {
 }
 
 // missingWebhook: a poll found a terminal status, and no webhook said it in time.
-func (r *Rules) missingWebhook(s *summary) (f finding) {
-	f.d = events.Discrepancy{Type: events.MissingWebhook, Severity: SeverityWarning}
+func (r *Rules) missingWebhook(f *finding, s *summary) {
+	f.begin(events.MissingWebhook, SeverityWarning)
 	if !s.lane.vocabulary.Webhooks {
-		return f
+		return
 	}
 	for _, t := range s.settled {
 		due := t.pollFirst.At + ms(r.settings.MissingWebhook)
 		switch {
-		case *t.pollFirst == never, *t.webhook != never && t.webhook.At <= due, *t.webhook == never && s.lastSeen.At < due:
+		case none(t.pollFirst), !none(t.webhook) && t.webhook.At <= due, none(t.webhook) && s.lastSeen.At < due:
 			continue
 		}
 		f.note(due, t.webhook.At, "a webhook of "+t.status.String(), "only polls", t.pollFirst, t.webhook)
 	}
-	return f
 }
 
 // lateAfterTerminal: a webhook with a non-terminal word came after a terminal one.
-func (r *Rules) lateAfterTerminal(s *summary) (f finding) {
-	f.d = events.Discrepancy{Type: events.LateAfterTerminal, Severity: SeverityInfo}
+func (r *Rules) lateAfterTerminal(f *finding, s *summary) {
+	f.begin(events.LateAfterTerminal, SeverityInfo)
 	settled, ok := s.settledAt()
 	if !ok {
-		return f
+		return
 	}
 	by := s.terminalPoll()
 	for i := range s.rows {
@@ -142,7 +160,6 @@ func (r *Rules) lateAfterTerminal(s *summary) (f finding) {
 		}
 		f.note(w.First.At, resolvedBy(by, w.First.At), "nothing after "+settled.status.String(), m.status.String(), settled.first(), &w.First)
 	}
-	return f
 }
 
 // settledAt is the terminal status that was said first; ok is false when none was.
@@ -168,45 +185,46 @@ func (s *summary) terminalPoll() *events.Evidence {
 }
 
 // unconfirmed: a webhook named the order, and the provider does not know it.
-func unconfirmed(s *summary) (f finding) {
-	f.d = events.Discrepancy{Type: events.Unconfirmed, Severity: SeverityWarning}
+func unconfirmed(f *finding, s *summary) {
+	f.begin(events.Unconfirmed, SeverityWarning)
 	miss := s.notFound
 	if miss == nil {
-		return f
+		return
 	}
 	hook := &never
 	for j := range s.by {
 		hook = earlierOf(hook, s.by[j].webhook)
 	}
-	if *hook == never || miss.Last.At < hook.At {
-		return f
+	if none(hook) || miss.Last.At < hook.At {
+		return
 	}
 	opened := laterOf(&miss.First, hook)
 	f.note(opened.At, resolvedBy(s.anyPoll, miss.Last.At), "an answer of the status API", string(events.OutcomeNotFound), hook, opened)
-	return f
 }
 
 // txHashMismatch: two authenticated sources name different transactions.
-func txHashMismatch(s *summary) (f finding) {
-	f.d = events.Discrepancy{Type: events.TxHashMismatch, Severity: SeverityWarning}
+func txHashMismatch(f *finding, s *summary) {
+	f.begin(events.TxHashMismatch, SeverityWarning)
 	var first *events.Evidence
 	for i := range s.rows {
 		if e := &s.rows[i]; e.Facts.TxHash != "" && (first == nil || compareSightings(at(e), at(first)) < 0) {
 			first = e
 		}
 	}
+	if first == nil {
+		return
+	}
 	for i := range s.rows {
 		if e := &s.rows[i]; e.Facts.TxHash != "" && e.Facts.TxHash != first.Facts.TxHash {
 			f.note(at(e).At, 0, first.Facts.TxHash, e.Facts.TxHash, at(first), at(e))
 		}
 	}
-	return f
 }
 
 // intentMismatch: what was seen is not what the merchant expects. It ends when
 // an operator settles the dispute, or when the order ends otherwise.
-func intentMismatch(found []unmet, st *events.State, typ events.DiscrepancyType) (f finding) {
-	f.d = events.Discrepancy{Type: typ, Severity: SeverityCritical}
+func intentMismatch(f *finding, found []unmet, st *events.State, typ events.DiscrepancyType) {
+	f.begin(typ, SeverityCritical)
 	for _, u := range found {
 		if u.kind != typ {
 			continue
@@ -222,15 +240,14 @@ func intentMismatch(found []unmet, st *events.State, typ events.DiscrepancyType)
 			f.d.AtStake, f.d.AtStakeCurrency = u.stake, u.stakeCurrency
 		}
 	}
-	return f
 }
 
 // duplicateConflict: two intents of one revision say different things. Only a
 // higher revision ends it, and leaves no trace of it.
-func duplicateConflict(s *summary) (f finding) {
-	f.d = events.Discrepancy{Type: events.DuplicateConflict, Severity: SeverityCritical}
+func duplicateConflict(f *finding, s *summary) {
+	f.begin(events.DuplicateConflict, SeverityCritical)
 	if len(s.intents) < 2 {
-		return f
+		return
 	}
 	firsts := make([]*events.Sighting, 0, len(s.intents))
 	for _, i := range s.intents {
@@ -238,13 +255,15 @@ func duplicateConflict(s *summary) (f finding) {
 	}
 	slices.SortFunc(firsts, compareSightings)
 	f.note(firsts[1].At, 0, "one content of a revision", "several", firsts...)
-	return f
 }
 
 // futureEvidence: something was dated ahead of the log's clock, and nothing
 // later was said since: its time, cut as it is, may still rank first.
-func futureEvidence(s *summary) (f finding) {
-	f.d = events.Discrepancy{Type: events.FutureEvidence, Severity: SeverityWarning}
+func futureEvidence(f *finding, s *summary) {
+	f.begin(events.FutureEvidence, SeverityWarning)
+	if !s.future {
+		return
+	}
 	for i := range s.rows {
 		e := &s.rows[i]
 		if e.Kind != events.EvidenceFuture {
@@ -258,5 +277,4 @@ func futureEvidence(s *summary) (f finding) {
 		}
 		f.note(e.First.At, resolved, "a time not after the log's", "a "+e.Word+" dated ahead", &e.First, &e.Last)
 	}
-	return f
 }

@@ -7,6 +7,7 @@ import "rampstream/internal/events"
 var (
 	CompareRows      = compareRows
 	CompareSightings = compareSightings
+	None             = none
 )
 
 // Meaning is what the rules take a word of key's lane for.

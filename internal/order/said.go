@@ -1,6 +1,7 @@
 package order
 
 import (
+	"slices"
 	"strings"
 
 	"rampstream/internal/events"
@@ -20,6 +21,9 @@ type said struct {
 // never is the sighting of what was not said. Nobody writes it.
 var never events.Sighting
 
+// none reports whether x is never. Hardly any other sighting has no time.
+func none(x *events.Sighting) bool { return x.At == 0 && *x == never }
+
 // first is the earliest sighting from any source.
 func (s *said) first() *events.Sighting { return earlierOf(s.webhook, s.pollFirst) }
 
@@ -27,16 +31,20 @@ func (s *said) first() *events.Sighting { return earlierOf(s.webhook, s.pollFirs
 // sightings count: a replayed delivery proves nothing new.
 func (s *said) last() *events.Sighting { return laterOf(s.lastWebhook, s.pollLast) }
 
-func (s *said) seen() bool { return *s.first() != never }
+func (s *said) seen() bool { return !none(s.webhook) || !none(s.pollFirst) }
 
 // meaning is what the word of a webhook or poll row says.
 type meaning struct {
 	status events.Status
 	known  bool // it means something to us, and is no failure
 	listed bool // it is in the provider's table
+	rank   int8 // of the status, if known
 }
 
-// terminalStatuses is how many statuses settle an order.
+// settling are the statuses that settle an order, in rank order.
+var settling = slices.DeleteFunc(events.Statuses(), func(st events.Status) bool { return !st.Terminal() })
+
+// terminalStatuses is how many they are.
 const terminalStatuses = 5
 
 // summary is the evidence, read once a view. It keeps pointers into rows and
@@ -61,6 +69,8 @@ type summary struct {
 	intents   []*events.Evidence // at most maxMeanings
 	firstSeen *events.Sighting
 	lastSeen  *events.Sighting
+	unlisted  bool // some word is not in the provider's table, or not kept
+	future    bool // something was dated ahead
 
 	compared struct { // what findUnmet says
 		done, any bool
@@ -106,6 +116,7 @@ func (s *summary) read(rows []events.Evidence, lane *laneRules, kind events.Subj
 		s.lastSeen = laterOf(laterOf(s.lastSeen, &r.First), &r.Last)
 		switch r.Kind {
 		case events.EvidenceWebhook, events.EvidenceWebhookMore:
+			s.unlisted = s.unlisted || !m.listed
 			b := &s.by[m.status]
 			b.webhook = earlierOf(b.webhook, &r.First)
 			b.lastWebhook = laterOf(b.lastWebhook, &r.First)
@@ -119,16 +130,19 @@ func (s *summary) read(rows []events.Evidence, lane *laneRules, kind events.Subj
 			}
 		case events.EvidenceForget:
 			s.forgotten = r
+		case events.EvidenceFuture:
+			s.future = true
 		case events.EvidenceOverflow:
+			s.unlisted = true
 			if r.Word == sourcePoll {
 				s.dropped = &r.Last
 			}
 		}
 	}
 	n := 0
-	for i := range s.by {
-		if s.by[i].status.Terminal() && s.by[i].seen() {
-			s.terms[n] = &s.by[i]
+	for _, st := range settling {
+		if s.by[st].seen() {
+			s.terms[n] = &s.by[st]
 			n++
 		}
 	}
@@ -146,7 +160,11 @@ func (s *summary) meaningOf(r *events.Evidence) meaning {
 		return meaning{}
 	}
 	st, listed := s.lane.meaning(s.kind, r.Word)
-	return meaning{status: st, known: st != events.StatusUnknown && r.Kind != events.EvidenceWebhookMore, listed: listed}
+	m := meaning{status: st, known: st != events.StatusUnknown && r.Kind != events.EvidenceWebhookMore, listed: listed}
+	if m.known {
+		m.rank = int8(st.Rank())
+	}
+	return m
 }
 
 func (s *summary) addPoll(r *events.Evidence, m meaning) {
@@ -161,6 +179,7 @@ func (s *summary) addPoll(r *events.Evidence, m meaning) {
 		}
 		return
 	}
+	s.unlisted = s.unlisted || !m.listed
 	s.anyPoll = latest(s.anyPoll, r)
 	b := &s.by[m.status]
 	b.pollFirst = earlierOf(b.pollFirst, &r.First)

@@ -225,7 +225,7 @@ func disputed(rule string, since events.Millis, terms []*said) decision {
 // sighting of every other by the confirmation time; nil when none is.
 func (r *Rules) outlasts(terms []*said) *said {
 	for _, t := range terms {
-		wins := *t.pollLast != never
+		wins := !none(t.pollLast)
 		for _, o := range terms {
 			if o != t && t.pollLast.At <= o.last().At+ms(r.settings.Confirm) {
 				wins = false
@@ -411,7 +411,7 @@ func (s *summary) since(st events.Status) events.Millis {
 
 // stale is when the poller gave up, unless somebody spoke since.
 func (s *summary) stale(settled bool) events.Millis {
-	if settled || *s.gaveUp == never {
+	if settled || none(s.gaveUp) {
 		return 0
 	}
 	if compareSightings(s.answered(), s.gaveUp) > 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"rampstream/internal/kafka"
@@ -175,4 +176,46 @@ func BenchmarkTxnGroup_Poll(b *testing.B) {
 		n += len(rs)
 	}
 	b.ReportMetric(float64(processor()-began)/float64(b.N*batch), "cpu-ns/record")
+}
+
+// BenchmarkFromFetches is the conversion alone of what a poll of a batch gives.
+func BenchmarkFromFetches(b *testing.B) {
+	const batch = 5000
+	topics := []kgo.FetchTopic{{Topic: "a"}, {Topic: "b"}}
+	for t := range topics {
+		p := kgo.FetchPartition{Partition: 3}
+		for i := range batch / len(topics) {
+			p.Records = append(p.Records, &kgo.Record{Topic: topics[t].Topic, Partition: 3, Offset: int64(i), Key: []byte("key"), Value: []byte("value"), Timestamp: time.UnixMilli(int64(i))})
+		}
+		topics[t].Partitions = []kgo.FetchPartition{p}
+	}
+	fetches := kgo.Fetches{{Topics: topics}}
+	least := time.Hour // others may have the processor in any other
+	b.ReportAllocs()
+	for b.Loop() {
+		began := time.Now()
+		if rs := kafka.FromFetches(fetches); len(rs) != batch {
+			b.Fatalf("%d records of %d", len(rs), batch)
+		}
+		least = min(least, time.Since(began))
+	}
+	b.ReportMetric(float64(least)/batch, "least-ns/record")
+}
+
+// BenchmarkConvert is the conversion alone of a part of a batch.
+func BenchmarkConvert(b *testing.B) {
+	convert, rs := kafka.Converting(), make([]stream.Record, 512)
+	for i := range rs {
+		rs[i] = stream.Record{Topic: "a", Partition: 1, Key: []byte("key"), Value: []byte("value")}
+		if i%2 == 0 {
+			rs[i].Headers = []stream.Header{{Key: "k", Value: []byte("v")}}
+		}
+	}
+	now, least := time.Now(), time.Hour
+	for b.Loop() {
+		began := time.Now()
+		convert(rs, now)
+		least = min(least, time.Since(began))
+	}
+	b.ReportMetric(float64(least)/float64(len(rs)), "least-ns/record")
 }

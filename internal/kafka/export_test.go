@@ -61,6 +61,9 @@ func Decode(rp *kmsg.FetchResponseTopicPartition, committed bool, from, to int64
 	return d
 }
 
+// FromFetches is fromFetches.
+func FromFetches(fs kgo.Fetches) []stream.Record { return fromFetches(fs) }
+
 // FromClient is fromClient.
 func FromClient(r *kgo.Record) stream.Record { return fromClient(r) }
 

@@ -11,39 +11,46 @@ import (
 // appendTime is the timestamp type of a record stamped by the broker.
 const appendTime = 1
 
-func fromClient(r *kgo.Record) stream.Record {
-	return convert(r, make([]stream.Header, 0, len(r.Headers)))
+func fromClient(r *kgo.Record) (out stream.Record) {
+	convert(&out, r, make([]stream.Header, len(r.Headers)))
+	return out
 }
 
-// convert takes room for the headers of r, empty.
-func convert(r *kgo.Record, room []stream.Header) stream.Record {
-	out := stream.Record{
-		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-		Key: r.Key, Value: r.Value,
-		TimestampMs: r.Timestamp.UnixMilli(),
-		AppendTime:  r.Attrs.TimestampType() == appendTime,
-	}
+// convert makes out, which is empty, of r, with room for as many headers as r has.
+func convert(out *stream.Record, r *kgo.Record, room []stream.Header) {
+	out.Topic, out.Partition, out.Offset = r.Topic, r.Partition, r.Offset
+	out.Key, out.Value = r.Key, r.Value
+	out.TimestampMs = r.Timestamp.UnixMilli()
+	out.AppendTime = r.Attrs.TimestampType() == appendTime
 	if len(r.Headers) > 0 {
-		for _, h := range r.Headers {
-			room = append(room, stream.Header{Key: h.Key, Value: h.Value})
+		for i, h := range r.Headers {
+			room[i] = stream.Header{Key: h.Key, Value: h.Value}
 		}
 		out.Headers = room
 	}
-	return out
 }
 
 // fromFetches converts what a poll returned: two allocations for all of it.
 func fromFetches(fetches kgo.Fetches) []stream.Record {
 	n, headers := 0, 0
-	fetches.EachRecord(func(r *kgo.Record) { n, headers = n+1, headers+len(r.Headers) })
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		n += len(p.Records)
+		for _, r := range p.Records {
+			headers += len(r.Headers)
+		}
+	})
 	if n == 0 {
 		return nil
 	}
-	rs, room := make([]stream.Record, 0, n), make([]stream.Header, headers)
-	fetches.EachRecord(func(r *kgo.Record) {
-		h := len(r.Headers)
-		rs = append(rs, convert(r, room[:0:h]))
-		room = room[h:]
+	rs, room := make([]stream.Record, n), make([]stream.Header, headers)
+	left := rs
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		for i, r := range p.Records {
+			h := len(r.Headers)
+			convert(&left[i], r, room[:h:h])
+			room = room[h:]
+		}
+		left = left[len(p.Records):]
 	})
 	return rs
 }
@@ -81,7 +88,8 @@ func (c *clientRecords) convert(rs []stream.Record, now time.Time) []kgo.Record 
 	out, room := c.records[:len(rs)], c.headers[:headers]
 	for i := range rs {
 		r, o := &rs[i], &out[i]
-		*o = kgo.Record{Topic: r.Topic, Partition: r.Partition, Key: r.Key, Value: r.Value, Timestamp: now}
+		*o = kgo.Record{} // a literal would be made beside it and copied
+		o.Topic, o.Partition, o.Key, o.Value, o.Timestamp = r.Topic, r.Partition, r.Key, r.Value, now
 		if r.TimestampMs != 0 {
 			o.Timestamp = time.UnixMilli(r.TimestampMs)
 		}

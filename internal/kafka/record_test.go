@@ -44,3 +44,41 @@ func TestConvert_usesItsMemoryAgain(t *testing.T) {
 		}
 	})
 }
+
+// What a poll gave is converted as each record alone would be, in its order, and
+// no record's headers have room for those of another.
+func TestFromFetches_isEachRecordAlone(t *testing.T) {
+	text := rapid.SliceOfN(rapid.Byte(), 0, 3)
+	record := rapid.Custom(func(t *rapid.T) *kgo.Record {
+		r := &kgo.Record{Topic: rapid.StringN(1, 3, 9).Draw(t, "topic"), Partition: rapid.Int32Range(0, 3).Draw(t, "partition"), Offset: rapid.Int64Range(0, 9).Draw(t, "offset"),
+			Key: text.Draw(t, "key"), Value: text.Draw(t, "value"), Timestamp: time.UnixMilli(rapid.Int64Range(0, 3).Draw(t, "at"))}
+		for range rapid.IntRange(0, 3).Draw(t, "headers") {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: "k" + string(text.Draw(t, "header")), Value: text.Draw(t, "said")})
+		}
+		return r
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		var fetches kgo.Fetches
+		var want []stream.Record
+		for range rapid.IntRange(0, 3).Draw(t, "brokers") {
+			var f kgo.Fetch
+			for range rapid.IntRange(0, 3).Draw(t, "topics") {
+				rs := rapid.SliceOfN(record, 0, 4).Draw(t, "records")
+				f.Topics = append(f.Topics, kgo.FetchTopic{Partitions: []kgo.FetchPartition{{Records: rs}, {}}})
+				for _, r := range rs {
+					want = append(want, kafka.FromClient(r))
+				}
+			}
+			fetches = append(fetches, f)
+		}
+		got := kafka.FromFetches(fetches)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("(-each alone +together):\n%s", d)
+		}
+		for i := range got {
+			if len(got[i].Headers) != cap(got[i].Headers) {
+				t.Fatalf("record %d: %d headers have room for %d", i, len(got[i].Headers), cap(got[i].Headers))
+			}
+		}
+	})
+}

@@ -318,7 +318,7 @@ func (t *touched) take(rows []events.Evidence, c order.Change) {
 	default:
 		t.known[c.At] = ""
 	}
-	t.state.Evidence, t.encoded, t.changed = rows, nil, true
+	t.state.Evidence, t.encoded, t.changed = rows, framed{}, true
 }
 
 // view makes the state show its evidence, which was just read.
@@ -387,12 +387,12 @@ func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, re
 	if t.shown.Status == before.Status && t.shown.Terminal == before.Terminal {
 		return nil
 	}
-	value, err := e.encode(b, t)
+	state, err := e.encode(b, t)
 	if err != nil {
 		return t.spoilt(ClassUnwritable, fmt.Errorf("encode state %s: %w", t.name, err))
 	}
 	var after string
-	after, e.mem.hash = events.DigestBytes(e.mem.hash, digestState, codec.Body(value))
+	after, e.mem.hash = events.DigestBytes(e.mem.hash, digestState, codec.Body(state.value()))
 	st := &t.state
 	tr := events.Transition{
 		ID: events.EventID(events.Digest("transition", t.name, t.chain, after)), Key: t.key,

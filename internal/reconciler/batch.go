@@ -84,7 +84,7 @@ type touched struct {
 	version   string            // its RulesVersion
 	spare     []events.Evidence
 	shown     order.Announcement // of the last state, whether it is viewed or not
-	encoded   []byte             // of state, where a transition needed it
+	encoded   framed             // record of state, where a transition needed it
 	chain     string
 	renew     []events.Discrepancy // of other rules, to be written again or tombstoned
 	after     []events.Discrepancy // of a viewed state

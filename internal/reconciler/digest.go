@@ -33,6 +33,29 @@ func hashRecord[K string | []byte](key K, value []byte) sum {
 	return sum{h.Hi, h.Lo}
 }
 
+// framed is a record in the form that is hashed: the length of its key, its key and
+// its value, one behind the other in the same memory.
+type framed struct {
+	bytes []byte
+	at    int // of the value
+}
+
+// frame begins a framed record in b, which is empty: its value comes next.
+func frame(b []byte, key string) []byte {
+	return append(binary.BigEndian.AppendUint64(b, uint64(len(key))), key...)
+}
+
+const frameKey = 8 // where the key of a framed record stands
+
+func (f framed) key() []byte   { return f.bytes[frameKey:f.at:f.at] }
+func (f framed) value() []byte { return f.bytes[f.at:] }
+
+// sum is hashRecord of the record.
+func (f framed) sum() sum {
+	h := xxh3.Hash128(f.bytes)
+	return sum{h.Hi, h.Lo}
+}
+
 func (s sum) add(o sum) sum {
 	lo, carry := bits.Add64(s.lo, o.lo, 0)
 	hi, _ := bits.Add64(s.hi, o.hi, carry)

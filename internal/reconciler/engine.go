@@ -432,16 +432,17 @@ const usualRows = 16
 // usualValue is more bytes than nearly every output has.
 const usualValue = 4 << 10
 
-// encode gives the record value of the touched state, made once.
-func (e *Engine) encode(b *Batch, t *touched) ([]byte, error) {
-	if t.encoded != nil {
+// encode gives the record of the touched state, made once.
+func (e *Engine) encode(b *Batch, t *touched) (framed, error) {
+	if t.encoded.bytes != nil {
 		return t.encoded, nil
 	}
-	value, err := e.cfg.Codec.AppendState(b.values.room(usualValue), &t.state, t.known)
+	room := frame(b.values.room(usualValue), t.name)
+	record, err := e.cfg.Codec.AppendState(room, &t.state, t.known)
 	if err != nil {
-		return nil, err
+		return framed{}, err
 	}
-	t.encoded = b.values.keep(value)
+	t.encoded = framed{b.values.keep(record), len(room)}
 	return t.encoded, nil
 }
 
@@ -485,7 +486,7 @@ func (e *Engine) stateOutput(b *Batch, t *touched) error {
 		e.stubOutput(b, t)
 		return nil
 	}
-	value, err := e.encode(b, t)
+	state, err := e.encode(b, t)
 	if err != nil {
 		return fmt.Errorf("encode state %s: %w", t.name, err)
 	}
@@ -495,21 +496,21 @@ func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	} else {
 		o.added++
 	}
-	sum := hashRecord(t.name, value)
+	sum := state.sum()
 	o.digest = o.digest.add(sum)
-	t.old = entry{value: value, sum: sum, chain: t.chain, clean: len(t.after) == 0, written: true, open: !t.state.Terminal}
-	e.emitState(b, t, value, sum)
+	t.old = entry{value: state.value(), sum: sum, chain: t.chain, clean: len(t.after) == 0, written: true, open: !t.state.Terminal}
+	e.emitState(b, t, state.key(), state.value(), sum)
 	return nil
 }
 
-func (e *Engine) emitState(b *Batch, t *touched, value []byte, s sum) {
+func (e *Engine) emitState(b *Batch, t *touched, key, value []byte, s sum) {
 	topic, typ := e.stateTopic(t.key.Kind)
 	h := append(b.summed(s, typ), stream.Header{Key: HeaderChain, Value: b.values.text(t.chain)})
 	if t.shown.Rule == order.RuleForgotten {
 		t.marks = e.marks(b.parts[t.partition])
 		h = append(h, e.marksHeader(t.partition, t.marks))
 	}
-	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: b.values.text(t.name), Value: value, Headers: h}, t.cause)
+	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: key, Value: value, Headers: h}, t.cause)
 }
 
 func (e *Engine) stateTopic(kind events.SubjectKind) (topic string, typ []byte) {

@@ -81,7 +81,7 @@ func (e *Engine) Spoil() {
 		for n := from.touched; n < m.touched.used; n++ {
 			m.touched.chunks[n/touchedChunk][n%touchedChunk] = touched{
 				name: "spoilt", partition: -1, changed: true, removed: true, hint: 1,
-				old: entry{value: []byte("spoilt"), chain: "spoilt"}, chain: "spoilt", encoded: []byte("spoilt"),
+				old: entry{value: []byte("spoilt"), chain: "spoilt"}, chain: "spoilt", encoded: framed{[]byte("spoilt"), 0},
 				state: events.State{Evidence: []events.Evidence{row}},
 			}
 		}

@@ -98,7 +98,7 @@ func (e *Engine) stubOutput(b *Batch, t *touched) {
 		topic, _ := e.stateTopic(t.key.Kind)
 		b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: b.values.text(t.name)}, t.cause)
 	case t.heard && t.had && t.shown.Rule == order.RuleForgotten:
-		e.emitState(b, t, t.old.value, t.old.sum)
+		e.emitState(b, t, b.values.text(t.name), t.old.value, t.old.sum)
 	}
 }
 

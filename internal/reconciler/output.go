@@ -105,16 +105,17 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 // taskOutput writes a task, or its tombstone if there is nothing to ask.
 func (e *Engine) taskOutput(b *Batch, t *touched, task *events.CheckTask, ok bool) error {
 	e.buf = append(append(append(e.buf[:0], t.key.Provider...), '/'), t.key.Account...) // the lane
-	r := stream.Record{
-		Topic: e.cfg.Topics.CheckSchedule, Key: b.values.text(t.name), Partition: stream.PartitionOf(e.buf, e.cfg.Partitions),
-	}
+	r := stream.Record{Topic: e.cfg.Topics.CheckSchedule, Partition: stream.PartitionOf(e.buf, e.cfg.Partitions)}
 	if ok {
-		value, err := e.cfg.Codec.AppendCheckTask(b.values.room(usualValue), task)
+		room := frame(b.values.room(usualValue), t.name)
+		record, err := e.cfg.Codec.AppendCheckTask(room, task)
 		if err != nil {
 			return fmt.Errorf("encode check task of %s: %w", t.name, err)
 		}
-		r.Value = b.values.keep(value)
-		r.Headers = b.summed(hashRecord(t.name, r.Value), typeCheckTask)
+		f := framed{b.values.keep(record), len(room)}
+		r.Key, r.Value, r.Headers = f.key(), f.value(), b.summed(f.sum(), typeCheckTask)
+	} else {
+		r.Key = b.values.text(t.name)
 	}
 	b.emit(r, t.cause)
 	return nil

@@ -375,6 +375,9 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		l.Log.Warn(eventAborted, "records", len(records), "error", err)
 		l.Engine.Rollback()
 		return nil
+	case errors.Is(err, stream.ErrRenew) && !fatal(err): // nothing was written
+		l.Engine.Rollback()
+		return fmt.Errorf("commit: %w", err)
 	case err != nil:
 		// It may have been committed: what is in memory is kept no longer, also not in
 		// a checkpoint that is due before the session is closed.

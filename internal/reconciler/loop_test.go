@@ -286,3 +286,21 @@ func TestLoop_renewedSessionsKeepMemory(t *testing.T) {
 		t.Errorf("%v sessions are counted as renewed and %v as lost, want 9 and 0", n, lost)
 	}
 }
+
+// A commit that the session refuses because it has to be renewed leaves nothing in
+// doubt: memory is kept, as it is when a poll says so.
+func TestLoop_renewalAtACommitKeepsMemory(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.append(w.hook("o1", "done", minute(1), events.TrustSigned))
+	w.drain()
+	w.append(w.hook("o2", "done", minute(2), events.TrustSigned))
+	s := &script{polls: []polled{{w.poll(rand.New(rand.NewPCG(1, 1)), 9), nil}}, commits: []committed{{false, fmt.Errorf("commit: %w", stream.ErrRenew)}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	if err := l.Step(t.Context(), s); !errors.Is(err, stream.ErrRenew) {
+		t.Fatalf("Step = %v, want ErrRenew", err)
+	}
+	if n := w.eng.States(); n != 1 {
+		t.Errorf("%d states in memory, want the one that was committed", n)
+	}
+}

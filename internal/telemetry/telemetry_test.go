@@ -110,6 +110,8 @@ func TestAdmin(t *testing.T) {
 	}
 	if _, body := get(t, "http://"+admin.Addr()+"/metrics"); !strings.Contains(body, `ramp_build_info{`) || !strings.Contains(body, `program="ingest"`) {
 		t.Errorf("/metrics lacks ramp_build_info of ingest")
+	} else if !strings.Contains(body, "\ngo_gc_heap_live_bytes ") {
+		t.Errorf("/metrics lacks go_gc_heap_live_bytes")
 	}
 	if _, err := telemetry.OpenAdmin(admin.Addr(), telemetry.NewRegistry("p"), discard()); err == nil {
 		t.Errorf("OpenAdmin on a taken port succeeded")

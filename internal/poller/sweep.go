@@ -22,12 +22,13 @@ type sweep struct {
 	busy    bool      // a page or a mark is at the provider, or a page at Kafka
 	hadTurn bool      // the lane's last call was for the sweep
 	due     bool      // something can be asked now
-	fails   int       // in a row
+	fails   int       // in a row, of which nothing came
 
 	running bool   // between the first page and the last
 	cursor  string // of the next page
 	pages   int
 	last    bool // the page being marked is the last
+	moved   bool // something became durable, or was marked
 	marks   []entry
 
 	// settled are the entries, by key, that are durable and marked, as they
@@ -173,6 +174,7 @@ func (l *lane) durable(now time.Time, p *sweepPage) {
 	}
 	s.busy, s.cursor, s.last = false, p.next, p.next == ""
 	s.pages++
+	s.moved = s.moved || len(p.entries) > 0
 	if l.account.Capabilities.SweepAcks {
 		s.keep(p.entries...)
 		s.marks = append(p.again, p.entries...)
@@ -218,6 +220,7 @@ func (l *lane) marked(now time.Time, o *op, in Marked) {
 		return
 	}
 	l.sweep.settle(*o.mark)
+	l.sweep.moved = true
 	l.sweepOn(now)
 }
 
@@ -232,7 +235,9 @@ func aboutSubject(o events.Outcome) bool {
 }
 
 // sweepFailed gives the sweep up and tries a new one later. What is settled
-// stays so.
+// stays so. One that brought something begins to count anew: where many subjects
+// wait and one call in ten fails no sweep comes to its end, and each would be
+// later than the one before it, with more to do.
 func (l *lane) sweepFailed(now time.Time) {
 	s := &l.sweep
 	if s.stopped {
@@ -241,6 +246,9 @@ func (l *lane) sweepFailed(now time.Time) {
 	settled := map[string]string{}
 	maps.Copy(settled, s.settled)
 	maps.Copy(settled, s.listed) // the later word
+	if s.moved {
+		s.fails = 0
+	}
 	wait := backoff(l.account.Poll.SweepEvery, s.fails, max(sweepBackoffMax, l.account.Poll.SweepEvery))
 	*s = sweep{at: now.Add(wait + l.c.jitter(wait, 0.1)), fails: s.fails + 1, hadTurn: s.hadTurn, settled: settled, unmarked: s.unmarked}
 }

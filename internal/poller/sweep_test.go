@@ -107,6 +107,34 @@ func TestStep_sweepGoesOnBehindARefusedMark(t *testing.T) {
 	}
 }
 
+// Where no sweep comes to its end, since some call of each fails, what waits is
+// marked all the same, as fast as the sweeps get on.
+func TestStep_sweepGetsOnThoughEachFails(t *testing.T) {
+	const users = 40
+	w := newWorld(t, poller.Settings{}, account(sweeping))
+	marked, calls := map[string]bool{}, 0
+	w.page = func(poller.ReadPage) (page providers.Page, _ *providers.CallError) {
+		for i := range users {
+			if k := key(fmt.Sprintf("s%d", i)); !marked[k.ID] {
+				page.Answers = append(page.Answers, providers.Answer{Key: k, StatusRaw: "NEW"})
+			}
+		}
+		return page, nil
+	}
+	w.mark = func(m poller.Mark) *providers.CallError {
+		if calls++; calls%5 == 0 {
+			return &providers.CallError{Outcome: events.OutcomeUnreachable}
+		}
+		marked[m.Answer.Key.ID] = true
+		return nil
+	}
+	w.assign(nil)
+	w.run(15 * time.Minute)
+	if len(marked) != users || len(w.published) != users {
+		t.Errorf("%d of %d are marked and %d published after a quarter of an hour of sweeps that bring four each", len(marked), users, len(w.published))
+	}
+}
+
 // Invariant of P16: the provider may forget that we did not know a subject only
 // after Kafka has all events of the page.
 func TestStep_sweepMarksOnlyWhatIsDurable(t *testing.T) {

@@ -88,6 +88,26 @@ func (g Ground) Unread(ctx context.Context, ended map[string][]int64) (string, e
 	return g.outside(ctx, ended, func(at, end int64) bool { return at >= end })
 }
 
+// Waiting counts the records of the inputs that the reconciler's group has not
+// committed.
+func (g Ground) Waiting(ctx context.Context) (records int, err error) {
+	ended, err := g.Ends(ctx)
+	if err != nil {
+		return 0, err
+	}
+	done, err := g.Admin.FetchOffsets(ctx, g.Config.Reconciler.Group)
+	if err != nil {
+		return 0, err
+	}
+	for topic, ns := range ended {
+		for n, end := range ns {
+			at, _ := done.Lookup(topic, int32(n))
+			records += int(end - max(at.At, 0))
+		}
+	}
+	return records, nil
+}
+
 // outside names an input of which what is committed is not right for its end.
 func (g Ground) outside(ctx context.Context, ended map[string][]int64, right func(at, end int64) bool) (string, error) {
 	done, err := g.Admin.FetchOffsets(ctx, g.Config.Reconciler.Group)

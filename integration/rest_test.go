@@ -9,17 +9,27 @@ import (
 	"testing"
 	"time"
 
-	"rampstream/internal/providers/simulator"
+	"rampstream/internal/config"
 )
 
 // rest: what programs open and start for a load they close and end after it. A
 // first load says what is there to stay, and later ones may add nothing to it.
-// Connections that could be used again are closed by the other end.
+// Connections that could be used again are closed by the other end. With REST
+// there is a steady load for that long between them, in which no memory grows but
+// that of the states:
+//
+//	REST=30m go test -run TestReal/together/rest -timeout 1h -v ./integration
 func rest(t *testing.T, p platform) {
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skipf("this system does not show what a process has open: %v", err)
 	}
-	w := newWorld(t, p, options{faults: simulator.DefaultFaults()})
+	long := asked(t, "REST")
+	w := newWorld(t, p, options{faults: night(long), change: func(c *config.Config) {
+		c.Rules.Horizon = patience // or the load would grow: what never settles is asked about
+		if long > 0 {
+			c.Reconciler.MaxBatch = 200 // which is soon full
+		}
+	}})
 	ingest, poller, reconciler := w.startAll()
 	procs := []*process{ingest, poller, reconciler}
 	load := func(n int) {
@@ -35,6 +45,9 @@ func rest(t *testing.T, p platform) {
 	const rounds = 2
 	for range rounds {
 		load(40)
+	}
+	if long > 0 {
+		w.steady(procs, long)
 	}
 	for i, p := range procs {
 		eventually(t, patience, p.String()+" is at rest again", func() (bool, string) {
@@ -88,13 +101,31 @@ func (p *process) metrics() (text string) {
 // gauge is one value of the metrics page.
 func (p *process) gauge(name string) int {
 	p.w.t.Helper()
-	for line := range strings.Lines(p.metrics()) {
-		if text, ok := strings.CutPrefix(line, name+" "); ok {
-			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			must(p.w.t, err)
-			return int(v)
+	v, ok := gauge(p.metrics(), name)
+	if !ok {
+		p.w.t.Fatalf("%s has no metric %s", p, name)
+	}
+	return v
+}
+
+// sum adds up the values of a metrics page whose names begin so.
+func sum(page, begin string) (n int) {
+	for line := range strings.Lines(page) {
+		if strings.HasPrefix(line, begin) {
+			v, _ := gauge(line, line[:strings.LastIndexByte(line, ' ')])
+			n += v
 		}
 	}
-	p.w.t.Fatalf("%s has no metric %s", p, name)
-	return 0
+	return n
+}
+
+// gauge is one value of a metrics page.
+func gauge(page, name string) (v int, ok bool) {
+	for line := range strings.Lines(page) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			return int(v), err == nil
+		}
+	}
+	return 0, false
 }

@@ -31,7 +31,7 @@ func lateEndsOld(t *testing.T, p platform) { late(t, p, kmsg.EndTxn, true) }
 func lateProducesOld(t *testing.T, p platform) { late(t, p, kmsg.Produce, true) }
 
 func late(t *testing.T, p platform, key kmsg.Key, old bool) {
-	x := throughProxy(t, p, old)
+	x := throughProxy(t, p, through{old: old})
 	var count atomic.Int64
 	answers := map[string]int{}
 	for x.busy() || count.Load() < 8 {

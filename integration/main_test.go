@@ -157,6 +157,7 @@ var scenarios = []scenario{
 	{"offsets lost", offsetsLost, never},
 	{"coordinator storm", coordinatorStorm, never},
 	{"bad network", badNetwork, never},
+	{"lost packets", lostPackets, never},
 	{"late ends", lateEnds, never},
 	{"late ends, old protocol", lateEndsOld, never},
 	{"late produces", lateProduces, never},

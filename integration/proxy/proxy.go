@@ -24,6 +24,8 @@ type Proxy struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	// Where it listens, and where clients reach that.
+	listen, reached string
 
 	mu        sync.Mutex
 	rules     []*Rule
@@ -36,8 +38,15 @@ type Proxy struct {
 }
 
 // Open listens for the brokers; more are added as answers name them.
-func Open(brokers []string) (*Proxy, error) {
-	p := &Proxy{listeners: map[string]net.Listener{}, conns: map[*link]struct{}{}}
+func Open(brokers []string) (*Proxy, error) { return open(brokers, "127.0.0.1", "127.0.0.1") }
+
+// OpenAcross is Open at the far end of a wire.
+func OpenAcross(w *Wire, brokers []string) (*Proxy, error) {
+	return open(brokers, w.Here.String(), w.There.String())
+}
+
+func open(brokers []string, listen, reached string) (*Proxy, error) {
+	p := &Proxy{listen: listen, reached: reached, listeners: map[string]net.Listener{}, conns: map[*link]struct{}{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	for _, b := range brokers {
 		if _, err := p.front(b); err != nil {
@@ -54,7 +63,7 @@ func (p *Proxy) Brokers() []string {
 	defer p.mu.Unlock()
 	var out []string
 	for _, ln := range p.listeners {
-		out = append(out, ln.Addr().String())
+		out = append(out, p.address(ln))
 	}
 	return out
 }
@@ -133,15 +142,21 @@ func (p *Proxy) front(broker string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ln, ok := p.listeners[broker]; ok {
-		return ln.Addr().String(), nil
+		return p.address(ln), nil
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", net.JoinHostPort(p.listen, "0"))
 	if err != nil {
 		return "", err
 	}
 	p.listeners[broker] = ln
 	p.wg.Go(func() { p.serve(ln, broker) })
-	return ln.Addr().String(), nil
+	return p.address(ln), nil
+}
+
+// address is where clients reach a listener.
+func (p *Proxy) address(ln net.Listener) string {
+	_, port, _ := net.SplitHostPort(ln.Addr().String()) // of a listener always
+	return net.JoinHostPort(p.reached, port)
 }
 
 func (p *Proxy) serve(ln net.Listener, broker string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"rampstream/internal/checkpoint"
 	"rampstream/internal/codec"
@@ -498,9 +499,18 @@ func (e *Engine) stateOutput(b *Batch, t *touched) error {
 	}
 	sum := state.sum()
 	o.digest = o.digest.add(sum)
-	t.old = entry{value: state.value(), sum: sum, chain: t.chain, clean: len(t.after) == 0, written: true, open: !t.state.Terminal}
+	t.old = entry{value: state.value(), sum: sum, chain: t.chain, clean: len(t.after) == 0, written: true, open: t.open()}
 	e.emitState(b, t, state.key(), state.value(), sum)
 	return nil
+}
+
+// readSoon is how long after what was last said of a subject a check may be due
+// for it to be read again soon: the first confirmations of what has settled are.
+const readSoon = events.Millis(time.Hour / time.Millisecond)
+
+// open is that of entry.
+func (t *touched) open() bool {
+	return !t.state.Terminal || t.hasTask && t.task.DueAt-t.state.LastSeenAt <= readSoon
 }
 
 func (e *Engine) emitState(b *Batch, t *touched, key, value []byte, s sum) {

@@ -22,8 +22,9 @@ type entry struct {
 	written bool
 	// outdated is true when the state waits to be viewed by the current rules.
 	outdated bool
-	// open is true when the subject has not settled: it is read again soon, and
-	// few are open at a time, so its value is not packed. It is not kept.
+	// open is true when the subject has not settled, or is about to be asked about
+	// again: it is read again soon, and few are at a time, so its value is not
+	// packed. It is not kept.
 	open bool
 }
 

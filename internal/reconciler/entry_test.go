@@ -10,6 +10,7 @@ import (
 
 	"rampstream/internal/events"
 	"rampstream/internal/reconciler"
+	"rampstream/internal/stream"
 )
 
 func TestEntry_roundTrip(t *testing.T) {
@@ -66,4 +67,28 @@ func FuzzEntry(f *testing.F) {
 			t.Fatalf("%x came back as %x, %v", value, v, err)
 		}
 	})
+}
+
+// A settled order is kept as it is for as long as its first confirmation is to come,
+// and packed with what is said then: it has one row more and takes less.
+func TestEngine_whatIsNotReadAgainSoonIsPacked(t *testing.T) {
+	for _, tc := range []struct{ word, last string }{{"done", "done"}, {"fail", "fail"}} {
+		w := newWorld(t)
+		w.now = minute(5000)
+		size := func(rs ...stream.Record) int64 {
+			w.append(rs...)
+			w.drain()
+			live, _ := w.eng.Memory()
+			return live
+		}
+		w.append(w.hook("o1", "wait", minute(1), events.TrustSigned), w.check("o1", "wait", minute(2), events.CauseSchedule))
+		settled := size(w.hook("o1", tc.word, minute(3), events.TrustSigned))
+		if value := w.table(topics.OrderState)[key("o1").String()]; settled < int64(len(value)) {
+			t.Errorf("%s: %d bytes are held of a value of %d before the first confirmation, want all", tc.word, settled, len(value))
+		}
+		confirmed := size(w.check("o1", tc.last, minute(3+16), events.CauseConfirm), w.check("o1", tc.last, minute(3+61), events.CauseConfirm))
+		if value := w.table(topics.OrderState)[key("o1").String()]; confirmed >= settled || confirmed >= int64(len(value)) {
+			t.Errorf("%s: %d bytes are held of a value of %d after the first confirmations, %d before", tc.word, confirmed, len(value), settled)
+		}
+	}
 }

@@ -110,6 +110,20 @@ func bites(t *testing.T, clean integration.Run) {
 			return edit(r, topics.OrderState, func(rs []stream.Record) []stream.Record { return rs }) &&
 				edit(r, topics.CheckSchedule, func([]stream.Record) []stream.Record { return nil })
 		}, integration.WrongTask},
+		{"a discrepancy is missing", func(r *integration.Run) bool {
+			return edit(r, topics.Discrepancy, func(rs []stream.Record) []stream.Record {
+				last := rs[len(rs)-1]
+				return slices.DeleteFunc(rs, func(x stream.Record) bool { return last.Value != nil && bytes.Equal(x.Key, last.Key) })
+			})
+		}, integration.Disagreeing},
+		{"a discrepancy is of no state", func(r *integration.Run) bool {
+			for _, states := range []string{topics.OrderState, topics.CustomerState} {
+				for n := range r.Committed[states] {
+					r.Committed[states][n], r.All[states][n] = nil, nil
+				}
+			}
+			return len(r.Committed[topics.Discrepancy]) > 0
+		}, integration.Disagreeing},
 		{"a provider was called too often", func(r *integration.Run) bool {
 			return requests(r, func(all []integration.Request) []integration.Request {
 				return slices.Repeat(all, 40)

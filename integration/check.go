@@ -26,6 +26,7 @@ const (
 	Unaccounted   = "conservation"     // an input neither joined nor set aside, or both
 	Hanging       = "nothing hangs"    // a transaction that is still open
 	WrongTask     = "schedule"         // a task that the state does not ask for
+	Disagreeing   = "discrepancies"    // one that does not follow from its state, or is missing
 	Torn          = "atomicity"        // a transaction that is seen in part
 	Shrunk        = "growth"           // a state that forgot evidence that an older one had
 	OverBudget    = "budget"           // more calls than an account's budget grants
@@ -123,6 +124,7 @@ func Check(ctx context.Context, run Run) ([]Violation, error) {
 	c.growth()
 	c.atomic()
 	c.tasks()
+	c.discrepancies()
 	c.calls()
 	c.truth()
 	c.silence()

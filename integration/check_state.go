@@ -279,3 +279,29 @@ func (c *checker) tasks() {
 		}
 	}
 }
+
+// discrepancies: those of a subject are what its state's evidence says, byte for
+// byte, and nobody else has one.
+func (c *checker) discrepancies() {
+	have := c.Latest(c.Topics.Discrepancy)
+	for name, st := range c.latestStates() {
+		for _, d := range c.Rules.Discrepancies(st.Key, st.Evidence) {
+			value, err := c.Codec.EncodeDiscrepancy(d)
+			r, there := have[d.RecordKey()]
+			switch {
+			case err != nil:
+				c.fail(Disagreeing, "%s: %s: %v", name, d.Type, err)
+			case !there || r.Value == nil:
+				c.fail(Disagreeing, "%s: %s follows from the state and is not there", name, d.Type)
+			case !bytes.Equal(value, r.Value):
+				c.fail(Disagreeing, "%s: %s at %s is not what follows from the state", name, d.Type, at(r))
+			}
+			delete(have, d.RecordKey())
+		}
+	}
+	for key, r := range have {
+		if r.Value != nil {
+			c.fail(Disagreeing, "%s at %s follows from no state", key, at(r))
+		}
+	}
+}

@@ -169,6 +169,8 @@ func (c Config) checkReconciler(fs *faults) {
 	}
 	fs.check(len(r.TransactionalID) <= 249, "reconciler.transactional_id", "must be at most 249 bytes", r.TransactionalID)
 	fs.check(r.MaxBatch >= 1 && r.MaxBatch <= 50_000, "reconciler.max_batch", "must be 1 to 50000", r.MaxBatch)
+	// What a start writes anew there is bounded by a batch of that size.
+	fs.check(r.Guarantee != AtLeastOnce || r.MaxBatch <= 5000, "reconciler.max_batch", "must be at most 5000 with guarantee: at_least_once", r.MaxBatch)
 	fs.check(r.MaxBatchBytes >= 1<<20 && r.MaxBatchBytes <= 64<<20, "reconciler.max_batch_bytes", "must be 1MiB to 64MiB", r.MaxBatchBytes)
 	between(fs, "reconciler.commit_interval", r.CommitInterval, 0, 5*time.Second)
 	fs.check(slices.Contains([]string{"none", "snappy", "lz4", "zstd"}, r.Compression), "reconciler.compression", "must be none, snappy, lz4 or zstd", r.Compression)

@@ -49,6 +49,7 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r *stream.Record) error {
 	o := e.overlayOf(b, p)
 	if i := e.input(r.Topic); i >= 0 {
 		o.next[i] = max(o.next[i], r.Offset+1)
+		o.read[i]++
 	}
 	obs := &e.mem.obs
 	*obs = observation{rows: obs.rows[:0]}
@@ -362,7 +363,7 @@ func (t *touched) keep(rows []events.Evidence, c order.Change) {
 
 // again reports whether a batch with the record may have failed half written.
 func (e *Engine) again(r *stream.Record) bool {
-	return !e.cfg.VerifyDigest && r.Offset < e.parts[r.Partition].again[e.input(r.Topic)]
+	return !e.cfg.VerifyDigest && e.parts[r.Partition].half.has(e.input(r.Topic), r.Offset)
 }
 
 // renewAll has everything that other rules derived written again: their

@@ -48,6 +48,7 @@ const inputs = 3
 // overlay is what a batch changes of a partition.
 type overlay struct {
 	next   [inputs]int64 // of stream.Topics.Inputs
+	read   [inputs]int   // records of them
 	digest sum
 	added  int64
 	// viewedTo and viewedAll say how far the batch viewed outdated states again.

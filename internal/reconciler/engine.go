@@ -127,9 +127,9 @@ type partition struct {
 	// came from.
 	goal   map[string]int64
 	source string
-	// again is, without transactions, below which offset of each input records may
-	// come again that a batch was made of which was not written to its end.
-	again [inputs]int64
+	// half says, without transactions, which records a batch may have been made of
+	// that was not written to its end.
+	half half
 	// saved is the checkpoint that there is of the partition.
 	saved saved
 	// stubs are the forgotten subjects, and seen what the inputs held at the
@@ -266,6 +266,7 @@ func (e *Engine) Accept() error {
 		for i, topic := range e.cfg.Topics.Inputs() {
 			p.next[topic] = o.next[i]
 		}
+		p.half.passed(o)
 		p.digest = o.digest
 		p.viewedTo = o.viewedTo
 		if o.viewedAll {
@@ -311,9 +312,7 @@ func (e *Engine) Rollback() {
 	if b := e.batch; b != nil && !e.cfg.VerifyDigest {
 		for n, o := range b.parts {
 			if p := e.parts[n]; p != nil {
-				for i := range p.again {
-					p.again[i] = max(p.again[i], o.next[i])
-				}
+				p.half.failed(o)
 			}
 		}
 	}

@@ -459,3 +459,28 @@ func TestEngine_sideOutputsOfABatchThatFailed(t *testing.T) {
 		})
 	}
 }
+
+// What a start may find half written is bounded by what one batch reads: a long way
+// behind it nothing is written that did not change.
+func TestEngine_sideOutputsOfABatchThatFailed_areOfOneBatch(t *testing.T) {
+	for before, renewed := range map[int]int{4999: len(events.DiscrepancyTypes()), 5000: 0} {
+		w := newWorld(t)
+		w.now = minute(9)
+		for i := range before {
+			w.append(w.hook("o1", "wait", minute(1)+events.Millis(i), events.TrustSigned))
+		}
+		w.append(w.hook("o1", "run", minute(8), events.TrustSigned))
+		w.believing()
+		w.step(first(w, 2000), true)
+		w.step(first(w, before-2000), true)
+		n := 0
+		for _, r := range w.step(first(w, 9), true).Out {
+			if r.Topic == topics.Discrepancy {
+				n++
+			}
+		}
+		if n != renewed {
+			t.Errorf("behind %d records a batch writes %d discrepancies, want %d", before, n, renewed)
+		}
+	}
+}

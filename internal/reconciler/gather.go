@@ -25,6 +25,9 @@ func (l *Loop) gather(ctx context.Context, s Session, idle time.Duration) (rs []
 	if most == 0 {
 		most = 1000
 	}
+	if !l.Engine.cfg.VerifyDigest {
+		most = min(most, mostUnverified)
+	}
 	if bytes == 0 {
 		bytes = 32 << 20
 	}

@@ -23,6 +23,8 @@ type feed struct {
 	at      []time.Duration // of the commits, since began
 	polled  int
 	value   int // bytes that a record is filled up to
+
+	believing bool // no transactions
 }
 
 func (f *feed) Poll(ctx context.Context, most int) (out []stream.Record, err error) {
@@ -57,6 +59,9 @@ func (f *feed) run(t *testing.T, l *reconciler.Loop) {
 	t.Helper()
 	f.w = newWorld(t)
 	f.w.now = minute(9)
+	if f.believing {
+		f.w.believing()
+	}
 	f.began = time.Now()
 	l.Engine, l.Log, l.Now, l.Interval = f.w.eng, quiet, time.Now, 200*time.Millisecond
 	for len(f.arrive) > 0 || f.polled > 0 {
@@ -119,6 +124,18 @@ func TestLoop_gather_fillsBatches(t *testing.T) {
 			if n > 20 {
 				t.Errorf("a batch of %d records of more than 1,000 bytes each", n)
 			}
+		}
+	})
+}
+
+// Without transactions a batch is never larger than what a start takes for half
+// written.
+func TestLoop_gather_boundsBatchesWithoutTransactions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &feed{arrive: make([]time.Duration, 6000), believing: true}
+		f.run(t, &reconciler.Loop{MaxBatch: 50_000})
+		if got := fmt.Sprint(f.batches); got != "[5000 1000]" {
+			t.Errorf("batches %s", got)
 		}
 	})
 }

@@ -90,12 +90,12 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 			return nil, err
 		}
 	}
-	p.next, p.goal, p.inputs = next, map[string]int64{}, inputs
+	p.next, p.goal, p.inputs, p.half = next, map[string]int64{}, inputs, half{}
 	r.inherit(p, pos)
 	for i, topic := range t.Inputs() {
 		p.goal[topic] = ends[topic].End
-		if !r.cfg.VerifyDigest { // nobody knows what the last batch was made of
-			p.again[i] = ends[topic].End
+		if !r.cfg.VerifyDigest {
+			p.half.restored[i] = ends[topic].End
 		}
 	}
 	p.seen = ends // a look at the inputs, for stubs that are over

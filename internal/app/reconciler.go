@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"rampstream/internal/checkpoint"
@@ -56,6 +58,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
 			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
 			Checkpoints: checkpoints, OpenTable: tables, ReuseOutputs: true,
+			Joiners: cmp.Or(c.Joiners, min(runtime.GOMAXPROCS(0), mostJoiners)),
 		}),
 		CheckpointEvery: c.CheckpointInterval,
 		MaxBatch:        c.MaxBatch, MaxBytes: int(c.MaxBatchBytes), Interval: c.CommitInterval, Now: time.Now, Log: p.Log,
@@ -74,6 +77,10 @@ func (p Program) Reconciler(ctx context.Context) error {
 		return p.watchStable(ctx, "rampstream-reconciler", topics.All(), c.TransactionTimeout+10*time.Second, loop.Run)
 	})
 }
+
+// mostJoiners is how many join a batch if nobody says otherwise: a batch of a
+// thousand records and more keeps them busy.
+const mostJoiners = 8
 
 // restored says what a reconciler that is not ready waits for.
 func restored(loop *reconciler.Loop) error {

@@ -201,6 +201,9 @@ type Reconciler struct {
 	CommitInterval time.Duration `koanf:"commit_interval" yaml:"commit_interval"`
 	// Compression of what is written: none, snappy, lz4 or zstd.
 	Compression string `koanf:"compression" yaml:"compression"`
+	// Joiners is how many goroutines join a batch side by side, each the records of
+	// its partitions; 0 is one a processor, at most 8.
+	Joiners int `koanf:"joiners" yaml:"joiners"`
 	// GCPercent is GOGC of the process unless the environment sets that: how far
 	// the heap may grow between two collections, in percent of what lives. The
 	// states are not in this heap.

@@ -174,6 +174,7 @@ func (c Config) checkReconciler(fs *faults) {
 	fs.check(r.MaxBatchBytes >= 1<<20 && r.MaxBatchBytes <= 64<<20, "reconciler.max_batch_bytes", "must be 1MiB to 64MiB", r.MaxBatchBytes)
 	between(fs, "reconciler.commit_interval", r.CommitInterval, 0, 5*time.Second)
 	fs.check(slices.Contains([]string{"none", "snappy", "lz4", "zstd"}, r.Compression), "reconciler.compression", "must be none, snappy, lz4 or zstd", r.Compression)
+	fs.check(r.Joiners >= 0 && r.Joiners <= 64, "reconciler.joiners", "must be 0 to 64", r.Joiners)
 	fs.check(r.GCPercent >= 10 && r.GCPercent <= 10_000, "reconciler.gc_percent", "must be 10 to 10000", r.GCPercent)
 	between(fs, "reconciler.session_timeout", r.SessionTimeout, minSession, maxSession)
 	// Below the session timeout, so that a dead member's transaction never

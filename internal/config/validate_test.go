@@ -139,6 +139,7 @@ func TestValidate_refuses(t *testing.T) {
 		{"a session that brokers refuse", "poller: {", "poller: {session_timeout: 5s, ", "", `poller.session_timeout: must be 6s to 30m0s (got 5s)`},
 		{"a call outlives the owner's lease", "poller: {", "poller: {call_timeout: 16s, ", "", `poller.call_timeout: must be at most a third of poller.session_timeout (got 16s)`},
 		{"a batch that a start does not cover", "reconciler: {", "reconciler: {guarantee: at_least_once, max_batch: 5001, ", "", "reconciler.max_batch: must be at most 5000 with guarantee: at_least_once (got 5001)"},
+		{"joiners", "reconciler: {", "reconciler: {joiners: -1, ", "", "reconciler.joiners: must be 0 to 64 (got -1)"},
 		{"guarantee", "reconciler: {", "reconciler: {guarantee: maybe, ", "", `reconciler.guarantee: must be exactly_once or at_least_once (got "maybe")`},
 		{"log level", "kafka:", "log: {level: loud}\nkafka:", "", `log.level: must be debug, info, warn or error (got "loud")`},
 	} {

@@ -68,7 +68,8 @@ func (m *membership) options(s *session) []kgo.Opt {
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		// Some ten thousand records: more than a batch, less than a container.
 		kgo.FetchMaxBytes(8 << 20),
-		kgo.FetchMaxPartitionBytes(512 << 10),
+		// Little of each, so that a batch has records of many partitions: they are joined side by side.
+		kgo.FetchMaxPartitionBytes(192 << 10),
 		kgo.AdjustFetchOffsetsFn(s.adjust),
 		kgo.OnPartitionsRevoked(s.onRevoked),
 		kgo.OnPartitionsLost(s.onLost),

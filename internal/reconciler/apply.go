@@ -39,24 +39,24 @@ type observation struct {
 
 // apply joins one input record. A record that cannot be applied becomes a dead
 // letter; an error means that the batch cannot go on.
-func (e *Engine) apply(ctx context.Context, b *Batch, r *stream.Record) error {
-	p := e.parts[r.Partition]
+func (j *joiner) apply(ctx context.Context, b *share, r *stream.Record) error {
+	p := j.parts[r.Partition]
 	if p == nil || p.revoked {
 		return fmt.Errorf("record of %s-%d: partition is not owned", r.Topic, r.Partition)
 	}
-	e.mem.records++
-	e.mem.at = nil
-	o := e.overlayOf(b, p)
-	if i := e.input(r.Topic); i >= 0 {
+	j.mem.records++
+	j.mem.at = nil
+	o := j.overlayOf(b, p)
+	if i := j.input(r.Topic); i >= 0 {
 		o.next[i] = max(o.next[i], r.Offset+1)
 		o.read[i]++
 	}
-	obs := &e.mem.obs
+	obs := &j.mem.obs
 	*obs = observation{rows: obs.rows[:0]}
-	class, err := e.tryRead(ctx, obs, r)
+	class, err := j.tryRead(ctx, obs, r)
 	switch {
 	case err == nil:
-		if class, err = e.tryJoin(ctx, b, p, obs, r); err == nil {
+		if class, err = j.tryJoin(ctx, b, p, obs, r); err == nil {
 			return nil
 		}
 		if class == "" {
@@ -67,13 +67,13 @@ func (e *Engine) apply(ctx context.Context, b *Batch, r *stream.Record) error {
 	case errors.Is(err, codec.ErrSchemaUnavailable), errors.Is(err, context.Canceled):
 		return err
 	}
-	e.deadLetter(b, r, class, err)
+	j.deadLetter(b, r, class, err)
 	return nil
 }
 
 // input is the place of a topic among stream.Topics.Inputs, -1 for another one.
-func (e *Engine) input(topic string) int {
-	switch t := &e.cfg.Topics; topic {
+func (j *joiner) input(topic string) int {
+	switch t := &j.cfg.Topics; topic {
 	case t.Webhook:
 		return 0
 	case t.Intent:
@@ -97,37 +97,25 @@ func (u *unknownSchema) Error() string {
 }
 func (u *unknownSchema) Unwrap() error { return u.err }
 
-// SetAsideUnknown makes the record behind err, which has a schema that the
-// registry does not have, a dead letter of the next step. It reports false when
-// err is something else.
-func (e *Engine) SetAsideUnknown(err error) bool {
-	var u *unknownSchema
-	if !errors.As(err, &u) {
-		return false
-	}
-	e.poison[u.at] = verdict{class: ClassUnknownSchema}
-	return true
-}
-
 // tryRead is read; a panic in it sets the record aside.
-func (e *Engine) tryRead(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
+func (j *joiner) tryRead(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			class, err = ClassPanic, panicked("reading")
-			e.fault("%s-%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+			j.fault("%s-%d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
 		}
 	}()
-	return e.read(ctx, obs, r)
+	return j.read(ctx, obs, r)
 }
 
 // read decodes a record and checks that it stands where it should.
-func (e *Engine) read(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
-	if len(e.poison) > 0 {
-		if v, ok := e.poison[where(r)]; ok {
+func (j *joiner) read(ctx context.Context, obs *observation, r *stream.Record) (class string, err error) {
+	if len(j.poison) > 0 {
+		if v, ok := j.poison[where(r)]; ok {
 			return v.class, errors.New(cmp.Or(v.message, "an output of this record was refused"))
 		}
 	}
-	err = e.decode(ctx, obs, r)
+	err = j.decode(ctx, obs, r)
 	switch {
 	case err == nil:
 	case errors.Is(err, codec.ErrUnknownSchema), errors.Is(err, codec.ErrSchemaUnavailable):
@@ -140,20 +128,20 @@ func (e *Engine) read(ctx context.Context, obs *observation, r *stream.Record) (
 	if !events.Named(obs.key, r.Key) {
 		return ClassWrongRecord, errors.New("record key and value name different subjects")
 	}
-	if want := stream.PartitionOf(r.Key, e.cfg.Partitions); want != r.Partition {
+	if want := stream.PartitionOf(r.Key, j.cfg.Partitions); want != r.Partition {
 		return ClassWrongPartition, fmt.Errorf("the key belongs to partition %d (murmur2), the record is in %d", want, r.Partition)
 	}
 	return "", nil
 }
 
-func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record) error {
-	m, rules := &e.mem, &e.cfg.Rules
-	at := order.Where{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, AppendedAt: events.Millis(r.AppendedAt(e.cfg.BelieveOrigin))}
-	switch e.input(r.Topic) {
+func (j *joiner) decode(ctx context.Context, obs *observation, r *stream.Record) error {
+	m, rules := &j.mem, &j.cfg.Rules
+	at := order.Where{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, AppendedAt: events.Millis(r.AppendedAt(j.cfg.BelieveOrigin))}
+	switch j.input(r.Topic) {
 	case 0:
 		w := &m.webhook
 		*w = events.Webhook{}
-		if err := e.cfg.Codec.ReadWebhook(ctx, &m.texts, r.Value, w); err != nil {
+		if err := j.cfg.Codec.ReadWebhook(ctx, &m.texts, r.Value, w); err != nil {
 			return err
 		}
 		obs.key, obs.source, obs.id, obs.rows = w.Key, "webhook", w.EventID, rules.AppendWebhook(obs.rows, w, &at)
@@ -164,7 +152,7 @@ func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record)
 	case 1:
 		i := &m.intent
 		*i = events.Intent{}
-		if err := e.cfg.Codec.ReadIntent(ctx, &m.texts, r.Value, i); err != nil {
+		if err := j.cfg.Codec.ReadIntent(ctx, &m.texts, r.Value, i); err != nil {
 			return err
 		}
 		obs.key, obs.source, obs.id, obs.rows = i.Key, "intent", i.EventID, rules.AppendIntent(obs.rows, i, &at)
@@ -172,7 +160,7 @@ func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record)
 	case 2:
 		c := &m.check
 		*c = events.StatusCheck{}
-		if err := e.cfg.Codec.ReadStatusCheck(ctx, &m.texts, r.Value, c); err != nil {
+		if err := j.cfg.Codec.ReadStatusCheck(ctx, &m.texts, r.Value, c); err != nil {
 			return err
 		}
 		obs.key, obs.source, obs.id, obs.rows = c.Key, "poll", c.EventID, rules.AppendCheck(obs.rows, c, &at)
@@ -185,25 +173,25 @@ func (e *Engine) decode(ctx context.Context, obs *observation, r *stream.Record)
 // tryJoin joins an observation; a panic in the join sets the record aside
 // instead of taking the partition down for ever. By then the overlay may have
 // some of it, so that the batch is begun again without the record.
-func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *observation, r *stream.Record) (class string, err error) {
+func (j *joiner) tryJoin(ctx context.Context, b *share, p *partition, obs *observation, r *stream.Record) (class string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			class, err = "", &spoilt{cause: where(r), class: ClassPanic, err: panicked("the join")}
 		}
 	}()
-	t, err := e.touch(ctx, b, p, obs.key, r.Key)
+	t, err := j.touch(ctx, b, p, obs.key, r.Key)
 	if err != nil {
 		return "", err
 	}
 	if t.done {
 		return "", fmt.Errorf("%s: a record of the batch is about it, and its outputs are written", t.name)
 	}
-	e.mem.at = t
+	j.mem.at = t
 	t.at = r.TimestampMs
 	if t.cause.topic == "" {
 		t.cause = where(r)
 	}
-	admitted := e.hints(b, p, t, obs)
+	admitted := j.hints(b, p, t, obs)
 	verdict := "known"
 	switch {
 	case !admitted:
@@ -214,27 +202,27 @@ func (e *Engine) tryJoin(ctx context.Context, b *Batch, p *partition, obs *obser
 		have := t.state.Evidence
 		room := t.spare[:0]
 		if n := len(have) + len(obs.rows); cap(room) < n {
-			room = e.mem.rows.room(n)
+			room = j.mem.rows.room(n)
 		}
 		if rows, c := order.Absorb(room, have, obs.rows); c.Any {
-			return "", e.change(b, t, e.mem.rows.keep(rows, len(rows)+1), c, obs, r)
+			return "", j.change(b, t, j.mem.rows.keep(rows, len(rows)+1), c, obs, r)
 		}
 	}
 	t.heard = true
-	e.mem.counts.joined.add(joinedAs{obs.source, verdict})
+	j.mem.counts.joined.add(joinedAs{obs.source, verdict})
 	return "", nil
 }
 
 // hints keeps what is asked of the poller about a subject in step with hints
 // and answers. It reports false for a hint that is ignored, because too many
 // of subjects that nobody has heard of wait already.
-func (e *Engine) hints(b *Batch, p *partition, t *touched, obs *observation) (admitted bool) {
+func (j *joiner) hints(b *share, p *partition, t *touched, obs *observation) (admitted bool) {
 	// Webhooks and checks come from two topics: a hint may be read after the
 	// answer to a question that was asked later. The poller knows that it has
 	// answered such a hint and would wait for us, as we would for it.
 	// A hint that nobody can be asked about would wait for ever.
-	if obs.hint != 0 && obs.hint > t.lastAsked() && e.cfg.Rules.Pollable(&t.key) {
-		if !e.admitHint(b, p, t) {
+	if obs.hint != 0 && obs.hint > t.lastAsked() && j.cfg.Rules.Pollable(&t.key) {
+		if !j.admitHint(b, p, t) {
 			return false
 		}
 		t.hint = max(t.hint, obs.hint)
@@ -268,40 +256,40 @@ func (t *touched) lastAsked() events.Millis {
 // change takes new evidence, and views it and writes a transition if what is
 // announced moved. Else it is viewed once, at the end of the batch, unless
 // subjects mostly come once in it: then the evidence need not be read again.
-func (e *Engine) change(b *Batch, t *touched, rows []events.Evidence, c order.Change, obs *observation, r *stream.Record) error {
-	rules := &e.cfg.Rules
+func (j *joiner) change(b *share, t *touched, rows []events.Evidence, c order.Change, obs *observation, r *stream.Record) error {
+	rules := &j.cfg.Rules
 	configured := rules.Knows(&t.key)
 	verdict := "changed"
 	if !configured {
 		verdict = "unconfigured"
 	}
-	e.mem.counts.joined.add(joinedAs{obs.source, verdict})
+	j.mem.counts.joined.add(joinedAs{obs.source, verdict})
 	// Forgetting needs no table, and must not wait for one.
 	if !configured && rows[0].Kind != events.EvidenceForget {
 		t.cause = where(r)
 		t.keep(rows, c)
 		return nil
 	}
-	in := &e.mem.reading
+	in := &j.mem.reading
 	if t.had && !t.changed && !t.schedule {
 		t.wasTask, t.hadTask = rules.ReadSchedule(in, &t.state)
 	}
 	rules.Read(in, t.key, rows)
 	shows := in.Announced()
 	if shows.Status == events.StatusUnknown && shows.Rule == order.RuleNoKnownStatus {
-		e.mem.counts.unknown.add(t.key.Provider)
+		j.mem.counts.unknown.add(t.key.Provider)
 	}
 	before := t.shown
 	t.take(rows, c)
 	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
 	moved := shows.Status != before.Status || shows.Terminal != before.Terminal
-	if moved || !configured || e.mem.ended || 4*e.mem.subjects > 3*e.mem.records {
-		e.view(t, configured)
+	if moved || !configured || j.mem.ended || 4*j.mem.subjects > 3*j.mem.records {
+		j.view(t, configured)
 	}
-	if t.had && t.version != rules.VersionFor(&t.key) || !configured || e.again(r) {
+	if t.had && t.version != rules.VersionFor(&t.key) || !configured || j.again(r) {
 		t.renewAll()
 	}
-	return e.transition(b, t, &before, "evidence", obs.id, r)
+	return j.transition(b, t, &before, "evidence", obs.id, r)
 }
 
 // take makes rows, which differ by c, the subject's evidence, and what it was the
@@ -323,8 +311,8 @@ func (t *touched) take(rows []events.Evidence, c order.Change) {
 }
 
 // view makes the state show its evidence, which was just read.
-func (e *Engine) view(t *touched, configured bool) {
-	in := &e.mem.reading
+func (j *joiner) view(t *touched, configured bool) {
+	in := &j.mem.reading
 	t.after = in.Assess(&t.state)
 	if !configured {
 		t.state.RulesVersion = versionUnconfigured
@@ -362,8 +350,8 @@ func (t *touched) keep(rows []events.Evidence, c order.Change) {
 }
 
 // again reports whether a batch with the record may have failed half written.
-func (e *Engine) again(r *stream.Record) bool {
-	return !e.cfg.VerifyDigest && e.parts[r.Partition].half.has(e.input(r.Topic), r.Offset)
+func (j *joiner) again(r *stream.Record) bool {
+	return !j.cfg.VerifyDigest && j.parts[r.Partition].half.has(j.input(r.Topic), r.Offset)
 }
 
 // renewAll has everything that other rules derived written again: their
@@ -384,16 +372,16 @@ func (t *touched) renewAll() {
 // transition writes a link of the subject's chain when what is announced
 // changed since before: the status, or whether it is terminal. r is the record
 // that changed it, nil where none did.
-func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, reason string, id events.EventID, r *stream.Record) error {
+func (j *joiner) transition(b *share, t *touched, before *order.Announcement, reason string, id events.EventID, r *stream.Record) error {
 	if t.shown.Status == before.Status && t.shown.Terminal == before.Terminal {
 		return nil
 	}
-	state, err := e.encode(b, t)
+	state, err := j.encode(b, t)
 	if err != nil {
 		return t.spoilt(ClassUnwritable, fmt.Errorf("encode state %s: %w", t.name, err))
 	}
 	var after string
-	after, e.mem.hash = events.DigestBytes(e.mem.hash, digestState, codec.Body(state.value()))
+	after, j.mem.hash = events.DigestBytes(j.mem.hash, digestState, codec.Body(state.value()))
 	st := &t.state
 	tr := events.Transition{
 		ID: events.EventID(events.Digest("transition", t.name, t.chain, after)), Key: t.key,
@@ -407,17 +395,17 @@ func (e *Engine) transition(b *Batch, t *touched, before *order.Announcement, re
 		at := events.Sighting{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}
 		tr.Cause = at.Coordinates()
 	}
-	record, err := e.cfg.Codec.AppendTransition(b.values.room(usualValue), &tr)
+	record, err := j.cfg.Codec.AppendTransition(b.values.room(usualValue), &tr)
 	if err != nil {
 		return t.spoilt(ClassUnwritable, fmt.Errorf("encode transition of %s: %w", t.name, err))
 	}
 	record = b.values.keep(record)
 	b.emit(stream.Record{
-		Topic: e.cfg.Topics.Transition, Partition: t.partition, Key: b.values.text(t.name), Value: record,
+		Topic: j.cfg.Topics.Transition, Partition: t.partition, Key: b.values.text(t.name), Value: record,
 		Headers: b.cloudEvent(b.values.text(string(tr.ID)), typeTransition),
 	}, t.cause)
 	t.chain = after
-	e.mem.counts.moved.add(move{st.Status, reason})
+	j.mem.counts.moved.add(move{st.Status, reason})
 	return nil
 }
 
@@ -429,16 +417,16 @@ const mostKey = 1 << 10
 // deadLetter sets a record aside. One that is too large to be written again is
 // kept without its value and headers, and without a key that is none (a producer
 // that took key and value for each other): where it stands says all that is left.
-func (e *Engine) deadLetter(b *Batch, rec *stream.Record, class string, err error) {
+func (j *joiner) deadLetter(b *share, rec *stream.Record, class string, err error) {
 	r, at := *rec, where(rec)
-	if e.poison[at].class == ClassTooLarge {
+	if j.poison[at].class == ClassTooLarge {
 		r.Value, r.Headers = nil, nil
 		if len(r.Key) > mostKey {
 			r.Key = nil
 		}
 	}
 	// The message names the rule that was broken, never what the record says.
-	b.emit(stream.DeadLetter(e.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), at)
-	e.mem.counts.dead.add(class)
-	e.mem.counts.joined.add(joinedAs{r.Topic, "dead_letter"})
+	b.emit(stream.DeadLetter(j.cfg.Topics.DeadLetter, r, "reconciler", "join", class, err.Error()), at)
+	j.mem.counts.dead.add(class)
+	j.mem.counts.joined.add(joinedAs{r.Topic, "dead_letter"})
 }

@@ -8,10 +8,13 @@ import (
 	"rampstream/internal/table"
 )
 
-// Batch is what one step wants written, in an order in which a platform
+// share is what one joiner has of a batch, in an order in which a platform
 // without transactions may write it: side outputs, then states, then positions.
-type Batch struct {
+type share struct {
 	Out []stream.Record
+	// given is how many of Out were given away, and sides and states where the
+	// writeStages end.
+	given, sides, states int
 	// cause is, for each of Out, the input record that asked for it; its topic
 	// is empty where none did.
 	cause []coordinate
@@ -26,6 +29,14 @@ type Batch struct {
 	*outputs
 }
 
+// writeStages is in how many steps a batch is written.
+const writeStages = 3
+
+// stageEnd is where a stage ends in Out.
+func (b *share) stageEnd(stage int) int {
+	return [writeStages]int{b.sides, b.states, len(b.Out)}[stage]
+}
+
 // outputs is memory of what a batch writes.
 type outputs struct {
 	records []stream.Record
@@ -33,7 +44,8 @@ type outputs struct {
 	headers roomOf[stream.Header]
 }
 
-// maxOutputs bounds the chunks of values that are kept for the next batch: 64 MiB.
+// maxOutputs bounds the chunks of values that are kept for the next batch, of all
+// joiners: 64 MiB.
 const maxOutputs = 256
 
 // begin makes the memory free; what was written in it is written over.
@@ -122,13 +134,13 @@ func (t *touched) outcome() outcome {
 }
 
 // hold keeps a subject for further records of the batch, and for its end.
-func (b *Batch) hold(t *touched) {
+func (b *share) hold(t *touched) {
 	b.touched[t.name] = t
 	b.order = append(b.order, t)
 }
 
 // emit adds an output record.
-func (b *Batch) emit(r stream.Record, cause coordinate) {
+func (b *share) emit(r stream.Record, cause coordinate) {
 	b.Out = append(b.Out, r)
 	b.cause = append(b.cause, cause)
 }
@@ -152,14 +164,14 @@ var (
 const maxHeaders = 7
 
 // cloudEvent are the headers of a record, with room for one more.
-func (b *Batch) cloudEvent(id, typ []byte) []stream.Header {
+func (b *share) cloudEvent(id, typ []byte) []stream.Header {
 	h := append(b.headers.room(maxHeaders), headerSpec, stream.Header{Key: "ce_id", Value: id}, headerSource,
 		stream.Header{Key: "ce_type", Value: typ}, headerContent)
 	return b.headers.keep(h, maxHeaders)
 }
 
 // summed is cloudEvent with the hash of the record as its id.
-func (b *Batch) summed(s sum, typ []byte) []stream.Header {
+func (b *share) summed(s sum, typ []byte) []stream.Header {
 	raw := s.bytes()
 	return b.cloudEvent(b.values.keep(appendHex(b.values.room(2*len(raw)), raw[:])), typ)
 }

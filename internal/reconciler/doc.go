@@ -16,6 +16,8 @@
 //   - Nothing is dropped: a record that cannot be applied becomes a dead letter
 //     in the same transaction.
 //
-// The Engine is the step function, without goroutine, clock or Kafka; Loop
-// drives it over a Session.
+// The Engine is the step function, without clock or Kafka. Within a step its
+// joiners work side by side, each on partitions of its own; in what comes out that
+// shows in nothing but the order between partitions. Loop drives it over a
+// Session.
 package reconciler

@@ -42,17 +42,17 @@ type giving struct {
 
 // early finishes the subject of the record that was just joined if that was its
 // last one, and gives away what is complete.
-func (e *Engine) early(b *Batch, g *giving) error {
-	if t := e.mem.at; t != nil && e.mem.ended && e.complete(t) {
-		if err := guarded(t, func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
+func (j *joiner) early(b *share, g *giving) error {
+	if t := j.mem.at; t != nil && j.mem.ended && j.complete(t) {
+		if err := guarded(t, func(t *touched) error { return j.sideOutputs(b, t) }); err != nil {
 			return err
 		}
-		if err := guarded(t, func(t *touched) error { return e.stateOutput(b, t) }); err != nil {
+		if err := guarded(t, func(t *touched) error { return j.stateOutput(b, t) }); err != nil {
 			return err
 		}
 		t.done = true
 	}
-	e.leave(b)
+	j.leave(b)
 	if g.give == nil || len(b.Out)-g.n < g.least {
 		return nil
 	}
@@ -68,9 +68,9 @@ func (e *Engine) early(b *Batch, g *giving) error {
 // only this record was about: once its outputs are written, its outcome is all
 // that is needed of it, and the next one is joined in the same memory, which is
 // in the processor's caches.
-func (e *Engine) leave(b *Batch) {
-	t := e.mem.at
-	if !e.mem.alone || t == nil {
+func (j *joiner) leave(b *share) {
+	t := j.mem.at
+	if !j.mem.alone || t == nil {
 		return
 	}
 	if !t.done {
@@ -78,18 +78,18 @@ func (e *Engine) leave(b *Batch) {
 		return
 	}
 	b.outcomes = append(b.outcomes, t.outcome())
-	e.mem.at = nil
-	if e.spoil != nil {
-		e.spoil()
+	j.mem.at = nil
+	if j.spoil != nil {
+		j.spoil()
 	}
-	e.mem.release()
+	j.mem.release()
 }
 
 // complete reports whether the end of the step leaves a subject alone of which
 // all was read: states that other rules viewed are viewed again there, and a
 // stub's marks are where the whole batch was read to.
-func (e *Engine) complete(t *touched) bool {
-	return e.parts[t.partition].outdated == 0 && t.shown.Rule != order.RuleForgotten
+func (j *joiner) complete(t *touched) bool {
+	return j.parts[t.partition].outdated == 0 && t.shown.Rule != order.RuleForgotten
 }
 
 // ends says which records of a batch are the last ones of their keys, and which
@@ -111,7 +111,7 @@ type slot struct {
 // end is what a record is to its key.
 type end struct{ last, alone bool }
 
-func (x *ends) find(records []stream.Record) {
+func (x *ends) find(records []stream.Record, mine func(partition int32) bool) {
 	if x.slots == nil {
 		x.seed = maphash.MakeSeed()
 	}
@@ -127,6 +127,9 @@ func (x *ends) find(records []stream.Record) {
 	x.of = slices.Grow(x.of[:0], len(records))[:len(records)]
 	mask := uint64(len(x.slots) - 1)
 	for i := len(records) - 1; i >= 0; i-- {
+		if !mine(records[i].Partition) {
+			continue
+		}
 		h := maphash.Bytes(x.seed, records[i].Key) | 1<<63
 		at := h & mask
 		for x.slots[at].hash != 0 && x.slots[at].hash != h {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -106,10 +107,13 @@ func (c *client) ended(what string, committed bool) {
 // foreign id.
 func broken(t *testing.T) *codec.Codec {
 	asked := map[int]bool{}
+	var mu sync.Mutex
 	return withRegistry(t, func(id int) (string, error) {
 		if id < foreign {
 			return byID{}.SchemaByID(t.Context(), id)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if !asked[id] {
 			asked[id] = true
 			return "", errors.New("the registry is down")
@@ -121,7 +125,7 @@ func broken(t *testing.T) *codec.Codec {
 const foreign = 1000
 
 func (w *world) nervous() {
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, ReuseOutputs: true,
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, ReuseOutputs: true, Joiners: w.joiners,
 		OpenTable: func(int32) (table.Table, error) { return nervous{slab.New(), key("o3").String()}, nil }})
 	w.eng.Spoil()
 	for n := range int32(partitions) {
@@ -131,7 +135,8 @@ func (w *world) nervous() {
 	}
 }
 
-// What is sent while the rest is joined shows nowhere. Batches that were sent in
+// What is sent while the rest is joined shows nowhere, however many join side by
+// side. Batches that were sent in
 // part end in every way: committed, aborted in silence or with an error, with an
 // unknown outcome, because the session takes no more, because the step fails on a
 // schema that cannot be had or on a panic, or because even the abort fails.
@@ -145,6 +150,7 @@ func TestLoop_earlyDoesNotShow(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 11))
 			one, many := newWorld(t), newWorld(t)
 			one.codec, many.codec = broken(t), broken(t)
+			one.joiners, many.joiners = 1, 1+rng.IntN(5)
 			one.now, many.now = minute(3000), minute(3000)
 			one.nervous()
 			many.nervous()

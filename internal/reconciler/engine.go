@@ -3,10 +3,7 @@ package reconciler
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"time"
 
 	"rampstream/internal/checkpoint"
 	"rampstream/internal/codec"
@@ -46,6 +43,8 @@ type Config struct {
 	// What comes beyond is observed as "hint_ignored".
 	UnknownHints int
 	Observer     Observer // nil observes nothing
+	// Joiners is how many share the partitions out and join side by side; 0 means 1.
+	Joiners int
 	// Checkpoints is where partitions are kept for the next start; nil keeps none.
 	// Only what a digest verifies is taken from there.
 	Checkpoints *checkpoint.Dir
@@ -57,7 +56,7 @@ type Config struct {
 }
 
 // Observer hears what an engine did, for metrics, when it is committed. Labels are
-// from closed sets.
+// from closed sets. NotViewed is called by any joiner, at any time of a step.
 type Observer interface {
 	Joined(source, verdict string, n int) // n records; verdict: "changed", "unconfigured", "known", "hint", "hint_ignored", "dead_letter"
 	DeadLetter(class string)
@@ -73,77 +72,15 @@ type Observer interface {
 }
 
 // Engine holds the states of the owned partitions and turns batches of input
-// records into batches of output records. It is not safe for concurrent use.
+// records into batches of output records. It is not safe for concurrent use: the
+// joiners that work side by side within a call are its own affair.
 type Engine struct {
-	cfg   Config
-	parts map[int32]*partition
-	batch *Batch
-	// poison are records that cannot be joined, or whose outputs Kafka refuses; they
-	// become dead letters.
-	poison map[coordinate]verdict
-	// stuck are states that the current rules cannot view; they stay as they are.
-	stuck    map[string]bool
-	faults   []error
-	key, buf []byte // a key and an entry on their way to or from a table
-	mem      scratch
-	free     *outputs // of the last batch; nil while somebody may look at it
-	pack     []byte   // of an entry, half packed
-	spoil    func()   // tests have memory written over with it that is released
+	cfg     Config
+	parts   map[int32]*partition
+	joiners []*joiner
+	batch   *Batch
+	room    []stream.Record // of the last batch; nil while somebody may look at it
 }
-
-type coordinate struct {
-	topic     string
-	partition int32
-	offset    int64
-}
-
-// verdict is why a record is set aside: the class of its dead letter, and what
-// that says, "" for the usual.
-type verdict struct{ class, message string }
-
-// partition is the memory of one partition number.
-type partition struct {
-	number int32
-	states table.Table      // entries by key
-	next   map[string]int64 // next offset of each input
-	digest sum
-	// hints are the hints not yet answered, by key.
-	hints map[string]events.Millis
-	// unknown counts those of hints whose subject has no state, and unknownOf
-	// by lane.
-	unknown   int
-	unknownOf map[events.Lane]int
-	// superseded names the rules that were left behind here; foreign those of
-	// states of the restore under way that are not ours.
-	superseded, foreign map[string]bool
-	// outdated counts the states that were viewed by other rules; those before
-	// viewedTo in the table have had their turn.
-	outdated int
-	viewedTo table.Pos
-	revoked  bool
-	// inputs are the ids of the input topics, as in HeaderInputs.
-	inputs string
-	// goal is where each input ended at the restore, and source where the states
-	// came from.
-	goal   map[string]int64
-	source string
-	// half says, without transactions, which records a batch may have been made of
-	// that was not written to its end.
-	half half
-	// saved is the checkpoint that there is of the partition.
-	saved saved
-	// stubs are the forgotten subjects, and seen what the inputs held at the
-	// latest look; nil when it has been made use of.
-	stubs map[string]marks
-	seen  map[string]stream.Range
-}
-
-// Where the states of a restored partition came from.
-const (
-	sourceMemory     = "memory" // they were still there
-	sourceCheckpoint = "checkpoint"
-	sourceTopic      = "topic"
-)
 
 // NewEngine makes an engine that owns no partition.
 func NewEngine(cfg Config) *Engine {
@@ -159,7 +96,28 @@ func NewEngine(cfg Config) *Engine {
 	if cfg.OpenTable == nil {
 		cfg.OpenTable = func(int32) (table.Table, error) { return slab.New(), nil }
 	}
-	return &Engine{cfg: cfg, parts: map[int32]*partition{}, poison: map[coordinate]verdict{}, stuck: map[string]bool{}}
+	cfg.Joiners = max(cfg.Joiners, 1)
+	e := &Engine{cfg: cfg, parts: map[int32]*partition{}}
+	for n := range cfg.Joiners {
+		e.joiners = append(e.joiners, &joiner{cfg: cfg, number: n, parts: e.parts, poison: map[coordinate]verdict{}, stuck: map[string]bool{}})
+	}
+	return e
+}
+
+// Batch is what one step wants written, in an order in which a platform
+// without transactions may write it: side outputs, then states, then positions.
+type Batch struct {
+	Out []stream.Record
+	// joiners had something to do, and runs say whose the records of Out are.
+	joiners []*joiner
+	runs    []run
+	empty   bool
+}
+
+// run is a number of records of one joiner, in its order.
+type run struct {
+	of *joiner
+	n  int
 }
 
 // Step joins records into an overlay and returns what is to be written. The
@@ -173,78 +131,34 @@ func (e *Engine) Step(ctx context.Context, records []stream.Record, rest bool) (
 
 // StepEarly is Step that gives its outputs away while it goes on: give gets the
 // next of Batch.Out, in their order, and whatever it was not given is the rest of
-// them. One that returns false has not taken what it got and is not called again.
+// them. It is called by one goroutine at a time, any of the engine's. One that
+// returns false has not taken what it got and is not called again.
 // After an error what was given must not be written; errors.Is ErrBegun says that
 // the same records can be joined by another step.
 func (e *Engine) StepEarly(ctx context.Context, records []stream.Record, rest bool, give func([]stream.Record) bool) (*Batch, error) {
 	if e.batch != nil {
 		panic("reconciler: Step before Accept or Rollback of the last batch")
 	}
-	for {
-		g := giving{give: give, least: leastGiven}
-		b, err := e.step(ctx, records, rest, &g)
-		var bad *spoilt
-		// The others of the batch are joined again without it.
-		if errors.As(err, &bad) && e.leaveOut(bad) {
-			if g.n > 0 {
-				return nil, fmt.Errorf("%w: %w", ErrBegun, err)
-			}
-			continue
+	b := &Batch{joiners: e.busy(records, rest)}
+	g := &given{give: give, out: e.room[:0]}
+	e.room = nil
+	errs := sideBySide(b.joiners, func(j *joiner) error {
+		return j.step(ctx, records, rest, g.by(j, len(b.joiners) == 1))
+	})
+	if err := worst(errs); err != nil {
+		for _, j := range b.joiners {
+			j.batch = nil
 		}
-		return b, err
-	}
-}
-
-func (e *Engine) step(ctx context.Context, records []stream.Record, rest bool, g *giving) (*Batch, error) {
-	e.mem.begin()
-	if g.give != nil {
-		e.mem.ends.find(records)
-	}
-	b := e.mem.batch(e.outputs())
-	b.Out = b.records[:0]
-	if cap(b.Out) < e.mem.out {
-		b.Out = make([]stream.Record, 0, e.mem.out+e.mem.out/8)
-	}
-	defer func() { e.mem.keep(b) }()
-	early := g.give != nil
-	for i := range records {
-		if early {
-			end := e.mem.ends.of[i]
-			e.mem.ended, e.mem.alone = end.last, end.alone
-		}
-		if err := e.apply(ctx, b, &records[i]); err != nil {
-			return nil, err
-		}
-		if err := e.early(b, g); err != nil {
-			return nil, err
-		}
-	}
-	e.mem.ended, e.mem.alone = false, false
-	if rest {
-		if err := errors.Join(e.viewOutdated(ctx, b), e.removeStubs(ctx, b)); err != nil {
-			return nil, err
-		}
-	}
-	if err := e.finish(b); err != nil {
 		return nil, err
 	}
+	b.Out, b.runs = g.all(b.joiners)
+	b.empty = len(b.Out) == 0 && !slices.ContainsFunc(b.joiners, func(j *joiner) bool { return len(j.batch.parts) > 0 })
 	e.batch = b
 	return b, nil
 }
 
-// outputs gives memory for what a batch writes: that of the last one, if it was
-// accepted. What was not is the session's, for all that is known.
-func (e *Engine) outputs() *outputs {
-	o := e.free
-	if e.free = nil; o == nil {
-		return new(outputs)
-	}
-	o.begin()
-	return o
-}
-
 // Empty reports whether there is nothing to commit.
-func (b *Batch) Empty() bool { return len(b.Out) == 0 && len(b.parts) == 0 }
+func (b *Batch) Empty() bool { return b.empty }
 
 // Accept moves the overlay into memory: the transaction is known committed.
 // After an error memory is not what was committed; Reset it and restore.
@@ -254,77 +168,44 @@ func (e *Engine) Accept() error {
 	if b == nil {
 		return nil
 	}
-	if e.cfg.ReuseOutputs && len(b.values.chunks) <= maxOutputs {
-		b.records, e.free = b.Out, b.outputs
+	if e.cfg.ReuseOutputs && len(b.joiners) > 1 {
+		e.room = b.Out
 	}
-	e.mem.counts.tell(e.cfg.Observer)
-	for n, o := range b.parts {
-		p := e.parts[n]
-		if p == nil {
-			continue
-		}
-		for i, topic := range e.cfg.Topics.Inputs() {
-			p.next[topic] = o.next[i]
-		}
-		p.half.passed(o)
-		p.digest = o.digest
-		p.viewedTo = o.viewedTo
-		if o.viewedAll {
-			p.outdated = 0
-		}
-		if o.looked {
-			p.seen = nil
-		}
+	for _, j := range b.joiners {
+		j.mem.counts.tell(e.cfg.Observer)
 	}
-	for i := range b.outcomes {
-		t := &b.outcomes[i]
-		p := e.parts[t.partition]
-		if p == nil {
-			continue
-		}
-		switch {
-		case t.removed:
-			if err := p.states.Delete([]byte(t.name)); err != nil {
-				return err
-			}
-		case t.changed:
-			if err := e.keep(p, t.name, t.entry); err != nil {
-				return err
-			}
-			if t.outdated {
-				p.outdated = max(p.outdated-1, 0)
-			}
-		}
-		p.keepStub(t)
-		p.keepHint(t)
-	}
-	for at := range e.poison {
-		if p := e.parts[at.partition]; p == nil || p.next[at.topic] > at.offset {
-			delete(e.poison, at)
-		}
-	}
-	return nil
+	return errors.Join(sideBySide(b.joiners, (*joiner).accept)...)
 }
 
 // Rollback forgets the overlay: the transaction was aborted. Without transactions
 // a part of the batch may have been written.
 func (e *Engine) Rollback() {
-	if b := e.batch; b != nil && !e.cfg.VerifyDigest {
-		for n, o := range b.parts {
-			if p := e.parts[n]; p != nil {
-				p.half.failed(o)
-			}
-		}
+	if e.batch == nil {
+		return
+	}
+	for _, j := range e.batch.joiners {
+		j.rollback()
 	}
 	e.batch = nil
+}
+
+// drop forgets the overlay as if it had not been.
+func (e *Engine) drop() {
+	e.batch = nil
+	for _, j := range e.joiners {
+		j.batch = nil
+	}
 }
 
 // Reset forgets all memory: the outcome of a transaction is unknown. An error
 // says that not all of it was given back.
 func (e *Engine) Reset() error {
-	e.batch = nil
-	e.mem = scratch{}
-	clear(e.stuck)
+	e.drop()
+	e.room = nil
+	for _, j := range e.joiners {
+		j.mem = scratch{}
+		clear(j.stuck)
+	}
 	var errs []error
 	for n := range e.parts {
 		errs = append(errs, e.forget(n))
@@ -338,15 +219,41 @@ func (e *Engine) Reset() error {
 // too when the record was marked before and what is left of it is still refused.
 // Call it before Rollback.
 func (e *Engine) Poison(i int, class string) bool {
-	if e.batch == nil || i < 0 || i >= len(e.batch.cause) || e.batch.cause[i].topic == "" {
+	if e.batch == nil || i < 0 {
 		return false
 	}
-	at := e.batch.cause[i]
-	if e.poison[at].class == class {
-		return false // set aside already, and still refused
+	before := map[*joiner]int{}
+	for _, r := range e.batch.runs {
+		if i < r.n {
+			return r.of.refused(before[r.of]+i, class)
+		}
+		before[r.of] += r.n
+		i -= r.n
 	}
-	e.poison[at] = verdict{class: class}
+	return false
+}
+
+// SetAsideUnknown makes the record behind err, which has a schema that the
+// registry does not have, a dead letter of the next step. It reports false when
+// err is something else.
+func (e *Engine) SetAsideUnknown(err error) bool {
+	var u *unknownSchema
+	if !errors.As(err, &u) {
+		return false
+	}
+	e.joinerOf(u.at.partition).poison[u.at] = verdict{class: ClassUnknownSchema}
 	return true
+}
+
+// Faults gives, once, the faults of this program that steps met: panics, and
+// states that the current rules cannot view. The records behind them are set
+// aside, and the engine goes on.
+func (e *Engine) Faults() (out []error) {
+	for _, j := range e.joiners {
+		out = append(out, j.faults...)
+		j.faults = nil
+	}
+	return out
 }
 
 // Outdated reports how many states still wait to be viewed by the current rules.
@@ -366,200 +273,6 @@ func (e *Engine) States() (n int) {
 	}
 	return n
 }
-
-// overlayOf is the overlay of a partition, made on first use.
-func (e *Engine) overlayOf(b *Batch, p *partition) *overlay {
-	o := b.parts[p.number]
-	if o == nil {
-		o = &overlay{digest: p.digest, viewedTo: p.viewedTo}
-		for i, topic := range e.cfg.Topics.Inputs() {
-			o.next[i] = p.next[topic]
-		}
-		b.parts[p.number] = o
-	}
-	return o
-}
-
-// touch brings a subject into the batch.
-func (e *Engine) touch(ctx context.Context, b *Batch, p *partition, key events.Key, name []byte) (*touched, error) {
-	if e.mem.alone {
-		e.mem.remember()
-	} else if t := b.touched[string(name)]; t != nil {
-		return t, nil
-	}
-	e.overlayOf(b, p)
-	e.mem.subjects++
-	t := e.mem.touched.next()
-	t.key, t.name, t.partition = key, e.mem.texts.Text(name), p.number
-	if len(p.hints) > 0 {
-		t.hint = p.hints[t.name]
-	}
-	old, ok, err := e.entry(p, t.name)
-	if err == nil && ok {
-		t.state.Evidence = e.mem.rows.room(usualRows)
-		var known *codec.Rows
-		if old.written {
-			t.known = e.mem.encoded.room(usualRows)
-			known = &t.known
-		}
-		if err = e.cfg.Codec.RereadState(ctx, &e.mem.texts, key.Kind, old.value, &t.state, known); err != nil {
-			err = ownRecord(err) // a restore that can trust the digest does not decode every state
-		}
-		t.state.Evidence = e.mem.rows.keep(t.state.Evidence, 0)
-		t.known = e.mem.encoded.keep(t.known, len(t.known)+1)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("state %s in memory: %w", t.name, err)
-	}
-	if ok {
-		e.mem.hash = old.link.append(e.mem.hash[:0])
-		old.chain = e.mem.texts.Text(e.mem.hash)
-		t.had, t.old, t.outdated, t.chain, t.shown = true, old, old.outdated, old.chain, order.Announced(&t.state)
-		t.rows, t.version = t.state.Evidence, t.state.RulesVersion
-		if t.old.value, t.old.link = nil, (link{}); t.shown.Rule == order.RuleForgotten { // a stub is written again as it is
-			t.old.value = b.values.keep(append(b.values.room(len(old.value)), old.value...))
-		}
-	}
-	if !e.mem.alone { // else at the end of its record, if then
-		b.hold(t)
-	}
-	return t, nil
-}
-
-// usualRows is more rows than nearly every state has.
-const usualRows = 16
-
-// usualValue is more bytes than nearly every output has.
-const usualValue = 4 << 10
-
-// encode gives the record of the touched state, made once.
-func (e *Engine) encode(b *Batch, t *touched) (framed, error) {
-	if t.encoded.bytes != nil {
-		return t.encoded, nil
-	}
-	room := frame(b.values.room(usualValue), t.name)
-	record, err := e.cfg.Codec.AppendState(room, &t.state, t.known)
-	if err != nil {
-		return framed{}, err
-	}
-	t.encoded = framed{b.values.keep(record), len(room)}
-	return t.encoded, nil
-}
-
-// finish writes what the batch changed of each subject whose outputs are not
-// written yet, in the order in which they were first touched, then the positions.
-func (e *Engine) finish(b *Batch) error {
-	for _, t := range b.order {
-		if t.done {
-			continue
-		}
-		if err := guarded(t, func(t *touched) error { return e.sideOutputs(b, t) }); err != nil {
-			return err
-		}
-	}
-	for _, t := range b.order {
-		if t.done {
-			continue
-		}
-		if err := guarded(t, func(t *touched) error { return e.stateOutput(b, t) }); err != nil {
-			return err
-		}
-	}
-	for _, t := range b.order {
-		b.outcomes = append(b.outcomes, t.outcome())
-	}
-	numbers := make([]int32, 0, len(b.parts))
-	for n := range b.parts {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	for _, n := range numbers {
-		if err := e.positionOutput(b, n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (e *Engine) stateOutput(b *Batch, t *touched) error {
-	if !t.changed {
-		e.stubOutput(b, t)
-		return nil
-	}
-	state, err := e.encode(b, t)
-	if err != nil {
-		return fmt.Errorf("encode state %s: %w", t.name, err)
-	}
-	o := b.parts[t.partition]
-	if t.had {
-		o.digest = o.digest.sub(t.old.sum)
-	} else {
-		o.added++
-	}
-	sum := state.sum()
-	o.digest = o.digest.add(sum)
-	t.old = entry{value: state.value(), sum: sum, chain: t.chain, clean: len(t.after) == 0, written: true, open: t.open()}
-	e.emitState(b, t, state.key(), state.value(), sum)
-	return nil
-}
-
-// readSoon is how long after what was last said of a subject a check may be due
-// for it to be read again soon: the first confirmations of what has settled are.
-const readSoon = events.Millis(time.Hour / time.Millisecond)
-
-// open is that of entry.
-func (t *touched) open() bool {
-	return !t.state.Terminal || t.hasTask && t.task.DueAt-t.state.LastSeenAt <= readSoon
-}
-
-func (e *Engine) emitState(b *Batch, t *touched, key, value []byte, s sum) {
-	topic, typ := e.stateTopic(t.key.Kind)
-	h := append(b.summed(s, typ), stream.Header{Key: HeaderChain, Value: b.values.text(t.chain)})
-	if t.shown.Rule == order.RuleForgotten {
-		t.marks = e.marks(b.parts[t.partition])
-		h = append(h, e.marksHeader(t.partition, t.marks))
-	}
-	b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: key, Value: value, Headers: h}, t.cause)
-}
-
-func (e *Engine) stateTopic(kind events.SubjectKind) (topic string, typ []byte) {
-	if kind == events.Customer {
-		return e.cfg.Topics.CustomerState, typeCustomerState
-	}
-	return e.cfg.Topics.OrderState, typeOrderState
-}
-
-func (e *Engine) positionOutput(b *Batch, n int32) error {
-	p, o := e.parts[n], b.parts[n]
-	pos := events.Position{
-		Partition: n, States: int64(p.states.Len()) + o.added, Digest: o.digest.String(),
-	}
-	e.describe(p, &pos)
-	for i, topic := range e.cfg.Topics.Inputs() {
-		pos.Next = append(pos.Next, events.InputOffset{Topic: topic, Offset: o.next[i]})
-	}
-	slices.SortFunc(pos.Next, func(a, b events.InputOffset) int {
-		if a.Topic < b.Topic {
-			return -1
-		}
-		return 1
-	})
-	value, err := e.cfg.Codec.EncodePosition(pos)
-	if err != nil {
-		return fmt.Errorf("encode position of partition %d: %w", n, err)
-	}
-	key := positionKey(n)
-	headers := b.summed(hashRecord(key, value), typePosition)
-	if p.inputs != "" {
-		headers = append(headers, stream.Header{Key: HeaderInputs, Value: b.values.text(p.inputs)})
-	}
-	b.emit(stream.Record{
-		Topic: e.cfg.Topics.ReconcilerPosition, Partition: n, Key: []byte(key), Value: value, Headers: headers,
-	}, coordinate{})
-	return nil
-}
-
-func positionKey(n int32) string { return strconv.Itoa(int(n)) }
 
 type silent struct{}
 

@@ -153,21 +153,21 @@ func parseEntry(dst, room, b []byte) (out, nextRoom []byte, e entry, err error) 
 
 // entry reads the entry of a subject. Its value and its link are there until the
 // next call.
-func (e *Engine) entry(p *partition, name string) (en entry, found bool, err error) {
-	e.key = append(e.key[:0], name...)
-	e.buf, found, err = p.states.Get(e.buf[:0], e.key)
+func (j *joiner) entry(p *partition, name string) (en entry, found bool, err error) {
+	j.key = append(j.key[:0], name...)
+	j.buf, found, err = p.states.Get(j.buf[:0], j.key)
 	if err != nil || !found {
 		return entry{}, false, err
 	}
-	e.mem.value, e.pack, en, err = parseEntry(e.mem.value[:0], e.pack, e.buf)
+	j.mem.value, j.pack, en, err = parseEntry(j.mem.value[:0], j.pack, j.buf)
 	return en, true, err
 }
 
 // keep puts an entry into the table of p.
-func (e *Engine) keep(p *partition, name string, en entry) error {
-	e.key = append(e.key[:0], name...)
-	e.buf, e.pack = appendEntry(e.buf[:0], e.pack, en)
-	return p.states.Put(e.key, e.buf)
+func (j *joiner) keep(p *partition, name string, en entry) error {
+	j.key = append(j.key[:0], name...)
+	j.buf, j.pack = appendEntry(j.buf[:0], j.pack, en)
+	return p.states.Put(j.key, j.buf)
 }
 
 // forget gives the memory of a partition back.

@@ -46,35 +46,43 @@ func (e *Engine) Dump() map[string]string {
 // evidence is in the overlay by then, and writing the transition panics. It
 // returns what that is laid to.
 func (e *Engine) JoinTorn(ctx context.Context, r *stream.Record) (class string, at stream.Coordinate, err error) {
-	b := e.emptyBatch()
-	p, obs := e.parts[r.Partition], &e.mem.obs
-	e.mem.records = 1
-	if _, err := e.tryRead(ctx, obs, r); err != nil {
+	j := e.joinerOf(r.Partition)
+	b := j.emptyShare()
+	p, obs := j.parts[r.Partition], &j.mem.obs
+	j.mem.records = 1
+	if _, err := j.tryRead(ctx, obs, r); err != nil {
 		return "", stream.Coordinate{}, err
 	}
-	e.cfg.Codec = nil
-	_, err = e.tryJoin(ctx, b, p, obs, r)
+	j.cfg.Codec = nil
+	_, err = j.tryJoin(ctx, b, p, obs, r)
 	return laidTo(err)
 }
 
 // FinishTorn joins records and finishes their batch without the overlays of the
 // partitions, so that writing a state panics. It returns what that is laid to.
 func (e *Engine) FinishTorn(ctx context.Context, records []stream.Record) (class string, at stream.Coordinate, err error) {
-	b := e.emptyBatch()
+	j := e.joiners[0]
+	b := j.emptyShare()
 	for i := range records {
-		if err := e.apply(ctx, b, &records[i]); err != nil {
+		if err := j.apply(ctx, b, &records[i]); err != nil {
 			return "", stream.Coordinate{}, err
 		}
 	}
 	clear(b.parts)
-	return laidTo(e.finish(b))
+	return laidTo(j.finish(b))
 }
 
 // Spoil has the memory of a subject written over with what no state says before
 // it is used for the next one.
 func (e *Engine) Spoil() {
-	e.spoil = func() {
-		m, from := &e.mem, e.mem.level
+	for _, j := range e.joiners {
+		j.spoil = j.spoiling()
+	}
+}
+
+func (j *joiner) spoiling() func() {
+	return func() {
+		m, from := &j.mem, j.mem.level
 		row := events.Evidence{Kind: events.EvidenceForget, Word: "spoilt", Facts: events.Facts{FiatAmount: "spoilt"}}
 		eachSince(&m.rows, from.rowsChunk, from.rows, func(r *events.Evidence) { *r = row })
 		eachSince(&m.encoded, from.encodedChunk, from.encoded, func(s *string) { *s = "spoilt" })
@@ -102,9 +110,9 @@ func eachSince[T any](m *roomOf[T], chunk, used int, fn func(*T)) {
 	}
 }
 
-func (e *Engine) emptyBatch() *Batch {
-	e.mem.begin()
-	return e.mem.batch(e.outputs())
+func (j *joiner) emptyShare() *share {
+	j.mem.begin(maxScratch)
+	return j.mem.batch(j.outputs())
 }
 
 func laidTo(err error) (class string, at stream.Coordinate, _ error) {

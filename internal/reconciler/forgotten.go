@@ -40,10 +40,10 @@ const maxRemoved = 200
 
 // marks are where the inputs of a partition stand after the batch: above every
 // record that was read.
-func (e *Engine) marks(o *overlay) marks { return append(marks(nil), o.next[:]...) }
+func (j *joiner) marks(o *overlay) marks { return append(marks(nil), o.next[:]...) }
 
-func (e *Engine) marksHeader(n int32, m marks) stream.Header {
-	return stream.Header{Key: HeaderForgotten, Value: []byte(marksText(e.cfg.Topics.Inputs(), n, m))}
+func (j *joiner) marksHeader(n int32, m marks) stream.Header {
+	return stream.Header{Key: HeaderForgotten, Value: []byte(marksText(j.cfg.Topics.Inputs(), n, m))}
 }
 
 func marksText(inputs []string, n int32, m marks) string {
@@ -89,16 +89,16 @@ func (p *partition) takeStub(inputs []string, rec *stream.Record) {
 
 // stubOutput writes what becomes of a stub that did not change: its end, or the
 // same record again with marks behind what was read about it.
-func (e *Engine) stubOutput(b *Batch, t *touched) {
+func (j *joiner) stubOutput(b *share, t *touched) {
 	switch {
 	case t.removed:
 		o := b.parts[t.partition]
 		o.digest = o.digest.sub(t.old.sum)
 		o.added--
-		topic, _ := e.stateTopic(t.key.Kind)
+		topic, _ := j.stateTopic(t.key.Kind)
 		b.emit(stream.Record{Topic: topic, Partition: t.partition, Key: b.values.text(t.name)}, t.cause)
 	case t.heard && t.had && t.shown.Rule == order.RuleForgotten:
-		e.emitState(b, t, b.values.text(t.name), t.old.value, t.old.sum)
+		j.emitState(b, t, b.values.text(t.name), t.old.value, t.old.sum)
 	}
 }
 
@@ -112,8 +112,16 @@ func (e *Engine) Forgotten() (n int) {
 
 // Waiting lists the partitions with stubs whose inputs are worth a look.
 func (e *Engine) Waiting() (out []int32) {
-	for n, p := range e.parts {
-		if len(p.stubs) > 0 && !p.revoked && e.cfg.VerifyDigest {
+	for _, j := range e.joiners {
+		out = append(out, j.waiting()...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (j *joiner) waiting() (out []int32) {
+	for n, p := range j.parts {
+		if j.mine(n) && len(p.stubs) > 0 && !p.revoked && j.cfg.VerifyDigest {
 			out = append(out, n)
 		}
 	}
@@ -131,22 +139,22 @@ func (e *Engine) Look(n int32, inputs map[string]stream.Range) {
 }
 
 // removeStubs writes tombstones for the stubs that are over.
-func (e *Engine) removeStubs(ctx context.Context, b *Batch) error {
-	left := maxRemoved
-	for _, n := range e.Waiting() {
-		p := e.parts[n]
+func (j *joiner) removeStubs(ctx context.Context, b *share) error {
+	left := max(maxRemoved/j.cfg.Joiners, 1)
+	for _, n := range j.waiting() {
+		p := j.parts[n]
 		// A stub that waits to be viewed again is a state like others.
-		if p.seen == nil || p.outdated > 0 || !e.caughtUp(p, b.parts[n]) {
+		if p.seen == nil || p.outdated > 0 || !j.caughtUp(p, b.parts[n]) {
 			continue
 		}
-		names := e.over(b, p)
+		names := j.over(b, p)
 		if len(names) == 0 {
 			p.seen = nil
 			continue
 		}
-		e.overlayOf(b, p).looked = len(names) <= left
+		j.overlayOf(b, p).looked = len(names) <= left
 		for _, name := range names[:min(left, len(names))] {
-			if err := e.removeStub(ctx, b, p, name); err != nil {
+			if err := j.removeStub(ctx, b, p, name); err != nil {
 				return err
 			}
 			left--
@@ -157,10 +165,10 @@ func (e *Engine) removeStubs(ctx context.Context, b *Batch) error {
 
 // over lists the stubs below whose marks nothing is retained, and those without
 // marks, sorted. What the batch touched waits for the next look.
-func (e *Engine) over(b *Batch, p *partition) (names []string) {
+func (j *joiner) over(b *share, p *partition) (names []string) {
 	for name, m := range p.stubs {
 		over := b.touched[name] == nil
-		for i, topic := range e.cfg.Topics.Inputs() {
+		for i, topic := range j.cfg.Topics.Inputs() {
 			over = over && (m == nil || m[i] <= p.seen[topic].Start)
 		}
 		if over {
@@ -172,12 +180,12 @@ func (e *Engine) over(b *Batch, p *partition) (names []string) {
 }
 
 // removeStub removes a stub, or marks one whose marks are not known.
-func (e *Engine) removeStub(ctx context.Context, b *Batch, p *partition, name string) error {
+func (j *joiner) removeStub(ctx context.Context, b *share, p *partition, name string) error {
 	key, err := events.ParseKey(name)
 	if err != nil {
 		return fmt.Errorf("key in memory: %w", err)
 	}
-	t, err := e.touch(ctx, b, p, key, []byte(name))
+	t, err := j.touch(ctx, b, p, key, []byte(name))
 	if err != nil {
 		return err
 	}
@@ -189,8 +197,8 @@ func (e *Engine) removeStub(ctx context.Context, b *Batch, p *partition, name st
 }
 
 // caughtUp reports whether all that the look saw is read; o may be nil.
-func (e *Engine) caughtUp(p *partition, o *overlay) bool {
-	for i, topic := range e.cfg.Topics.Inputs() {
+func (j *joiner) caughtUp(p *partition, o *overlay) bool {
+	for i, topic := range j.cfg.Topics.Inputs() {
 		next := p.next[topic]
 		if o != nil {
 			next = o.next[i]

@@ -12,49 +12,49 @@ import (
 
 // sideOutputs writes what follows from a subject's evidence beside its state:
 // its discrepancies and what the poller has to ask.
-func (e *Engine) sideOutputs(b *Batch, t *touched) error {
+func (j *joiner) sideOutputs(b *share, t *touched) error {
 	if t.unviewed {
 		return nil
 	}
 	if t.changed {
 		if !t.viewed {
-			e.cfg.Rules.Read(&e.mem.reading, t.key, t.state.Evidence)
-			e.view(t, true)
+			j.cfg.Rules.Read(&j.mem.reading, t.key, t.state.Evidence)
+			j.view(t, true)
 		}
-		if err := e.discrepancies(b, t); err != nil {
+		if err := j.discrepancies(b, t); err != nil {
 			return err
 		}
 	}
-	return e.schedule(b, t)
+	return j.schedule(b, t)
 }
 
 // discrepancies writes those that changed, and tombstones for those that the
 // new evidence proves never to have been.
-func (e *Engine) discrepancies(b *Batch, t *touched) error {
+func (j *joiner) discrepancies(b *share, t *touched) error {
 	before := t.renew
 	if before == nil && t.had && !t.old.clean {
-		e.cfg.Rules.Read(&e.mem.reading, t.key, t.rows)
-		before = e.mem.reading.Assess(&e.mem.was)
+		j.cfg.Rules.Read(&j.mem.reading, t.key, t.rows)
+		before = j.mem.reading.Assess(&j.mem.was)
 	}
 	for i := range t.after {
 		d := &t.after[i]
-		j := slices.IndexFunc(before, func(o events.Discrepancy) bool { return o.Type == d.Type })
-		if j >= 0 && equalDiscrepancy(before[j], *d) {
+		at := slices.IndexFunc(before, func(o events.Discrepancy) bool { return o.Type == d.Type })
+		if at >= 0 && equalDiscrepancy(before[at], *d) {
 			continue
 		}
-		value, err := e.cfg.Codec.EncodeDiscrepancy(*d)
+		value, err := j.cfg.Codec.EncodeDiscrepancy(*d)
 		if err != nil {
 			return fmt.Errorf("encode discrepancy %s: %w", d.RecordKey(), err)
 		}
 		b.emit(stream.Record{
-			Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey()), Value: value,
+			Topic: j.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey()), Value: value,
 			Headers: b.summed(hashRecord(d.RecordKey(), value), typeDiscrepancy),
 		}, t.cause)
 	}
 	for i := range before {
 		d := &before[i]
 		if !slices.ContainsFunc(t.after, func(n events.Discrepancy) bool { return n.Type == d.Type }) {
-			b.emit(stream.Record{Topic: e.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey())}, t.cause)
+			b.emit(stream.Record{Topic: j.cfg.Topics.Discrepancy, Partition: stream.Auto, Key: []byte(d.RecordKey())}, t.cause)
 		}
 	}
 	return nil
@@ -70,7 +70,7 @@ func equalDiscrepancy(a, b events.Discrepancy) bool {
 
 // schedule writes the poller's task for a subject when it changed, when a
 // question was answered, or when a hint asks to look sooner.
-func (e *Engine) schedule(b *Batch, t *touched) error {
+func (j *joiner) schedule(b *share, t *touched) error {
 	if !t.changed && !t.schedule && t.hint == 0 {
 		return nil
 	}
@@ -78,10 +78,10 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 	st := &t.state
 	task, ok := t.task, t.hasTask
 	if known && !t.changed {
-		task, ok = e.cfg.Rules.ReadSchedule(&e.mem.reading, st)
+		task, ok = j.cfg.Rules.ReadSchedule(&j.mem.reading, st)
 	}
 	// A hint must not have the provider asked about what was forgotten.
-	if t.hint != 0 && e.cfg.Rules.Pollable(&t.key) && st.DecidedBy != order.RuleForgotten {
+	if t.hint != 0 && j.cfg.Rules.Pollable(&t.key) && st.DecidedBy != order.RuleForgotten {
 		if !ok {
 			task = events.CheckTask{Key: t.key, Known: known, Status: st.Status, Since: st.Since,
 				ExpectedAmount: st.Expected.CryptoAmount, ExpectedCurrency: st.Expected.CryptoAsset}
@@ -93,22 +93,22 @@ func (e *Engine) schedule(b *Batch, t *touched) error {
 	if !t.schedule {
 		was, had := t.wasTask, t.hadTask
 		if t.had && !t.changed { // else it is the task, but for a hint
-			was, had = e.cfg.Rules.ReadSchedule(&e.mem.reading, st)
+			was, had = j.cfg.Rules.ReadSchedule(&j.mem.reading, st)
 		}
 		if ok == had && task == was {
 			return nil
 		}
 	}
-	return e.taskOutput(b, t, &task, ok)
+	return j.taskOutput(b, t, &task, ok)
 }
 
 // taskOutput writes a task, or its tombstone if there is nothing to ask.
-func (e *Engine) taskOutput(b *Batch, t *touched, task *events.CheckTask, ok bool) error {
-	e.buf = append(append(append(e.buf[:0], t.key.Provider...), '/'), t.key.Account...) // the lane
-	r := stream.Record{Topic: e.cfg.Topics.CheckSchedule, Partition: stream.PartitionOf(e.buf, e.cfg.Partitions)}
+func (j *joiner) taskOutput(b *share, t *touched, task *events.CheckTask, ok bool) error {
+	j.buf = append(append(append(j.buf[:0], t.key.Provider...), '/'), t.key.Account...) // the lane
+	r := stream.Record{Topic: j.cfg.Topics.CheckSchedule, Partition: stream.PartitionOf(j.buf, j.cfg.Partitions)}
 	if ok {
 		room := frame(b.values.room(usualValue), t.name)
-		record, err := e.cfg.Codec.AppendCheckTask(room, task)
+		record, err := j.cfg.Codec.AppendCheckTask(room, task)
 		if err != nil {
 			return fmt.Errorf("encode check task of %s: %w", t.name, err)
 		}
@@ -123,11 +123,11 @@ func (e *Engine) taskOutput(b *Batch, t *touched, task *events.CheckTask, ok boo
 
 // viewOutdated views some restored states by the current rules: a new table or
 // setting changes what old evidence says, and that change is announced too.
-func (e *Engine) viewOutdated(ctx context.Context, b *Batch) error {
-	left := e.cfg.RuleChangeBatch
-	numbers := make([]int32, 0, len(e.parts))
-	for n, p := range e.parts {
-		if p.outdated > 0 && !p.revoked {
+func (j *joiner) viewOutdated(ctx context.Context, b *share) error {
+	left := max(j.cfg.RuleChangeBatch/j.cfg.Joiners, 1)
+	numbers := make([]int32, 0, len(j.parts))
+	for n, p := range j.parts {
+		if j.mine(n) && p.outdated > 0 && !p.revoked {
 			numbers = append(numbers, n)
 		}
 	}
@@ -136,7 +136,7 @@ func (e *Engine) viewOutdated(ctx context.Context, b *Batch) error {
 		if left <= 0 {
 			return nil
 		}
-		viewed, err := e.viewSome(ctx, b, e.parts[n], left)
+		viewed, err := j.viewSome(ctx, b, j.parts[n], left)
 		if err != nil {
 			return err
 		}
@@ -146,11 +146,11 @@ func (e *Engine) viewOutdated(ctx context.Context, b *Batch) error {
 }
 
 // viewSome views about max outdated states of p again.
-func (e *Engine) viewSome(ctx context.Context, b *Batch, p *partition, max int) (viewed int, err error) {
+func (j *joiner) viewSome(ctx context.Context, b *share, p *partition, max int) (viewed int, err error) {
 	// Where few states of many are outdated, a step ends after looking through
 	// this many bytes.
 	const piece, most = 64 << 10, 32 << 20
-	o := e.overlayOf(b, p)
+	o := j.overlayOf(b, p)
 	for looked := 0; viewed < max && looked < most && !o.viewedAll; looked += piece {
 		var names []string
 		next, more, err := p.states.Walk(o.viewedTo, piece, func(key, raw []byte) error {
@@ -164,7 +164,7 @@ func (e *Engine) viewSome(ctx context.Context, b *Batch, p *partition, max int) 
 			return viewed, fmt.Errorf("partition %d: %w", p.number, err)
 		}
 		for _, name := range names {
-			if err := e.viewAgain(ctx, b, p, name); err != nil {
+			if err := j.viewAgain(ctx, b, p, name); err != nil {
 				return viewed, err
 			}
 		}
@@ -177,8 +177,8 @@ func (e *Engine) viewSome(ctx context.Context, b *Batch, p *partition, max int) 
 // viewAgain views a state by the current rules. One for which they panic stays as
 // it is: no record is behind it that could be set aside, and the others of its
 // partition must not wait for it.
-func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name string) (err error) {
-	if e.stuck[name] {
+func (j *joiner) viewAgain(ctx context.Context, b *share, p *partition, name string) (err error) {
+	if j.stuck[name] {
 		return nil
 	}
 	key, err := events.ParseKey(name)
@@ -190,17 +190,17 @@ func (e *Engine) viewAgain(ctx context.Context, b *Batch, p *partition, name str
 			err = &spoilt{name: name, err: panicked("viewing")}
 		}
 	}()
-	t, err := e.touch(ctx, b, p, key, []byte(name))
-	if err != nil || t.changed || t.version == e.cfg.Rules.VersionFor(&key) {
+	t, err := j.touch(ctx, b, p, key, []byte(name))
+	if err != nil || t.changed || t.version == j.cfg.Rules.VersionFor(&key) {
 		return err // already viewed by the current rules
 	}
 	t.ruled = true
-	e.cfg.Rules.Read(&e.mem.reading, key, t.rows)
+	j.cfg.Rules.Read(&j.mem.reading, key, t.rows)
 	before := t.shown
 	t.take(t.rows, order.Change{})
-	t.shown = e.mem.reading.Announced()
-	e.view(t, true)
+	t.shown = j.mem.reading.Announced()
+	j.view(t, true)
 	t.at = int64(t.state.LastSeenAt)
 	t.renewAll()
-	return e.transition(b, t, &before, "rule_change", "", nil)
+	return j.transition(b, t, &before, "rule_change", "", nil)
 }

@@ -20,12 +20,12 @@ const (
 // admitHint reports whether one more hint of t's subject may wait for its
 // answer. Those of subjects with a state, or with a hint that waits already,
 // always may: they are bounded by what is known.
-func (e *Engine) admitHint(b *Batch, p *partition, t *touched) bool {
+func (j *joiner) admitHint(b *share, p *partition, t *touched) bool {
 	if t.had || t.changed || t.hint != 0 {
 		return true
 	}
-	o, lane := e.overlayOf(b, p), t.key.Lane()
-	if p.unknown+o.unknown >= e.cfg.UnknownHints || p.unknownOf[lane]+o.unknownOf[lane] >= max(e.cfg.UnknownHints/laneShare, 1) {
+	o, lane := j.overlayOf(b, p), t.key.Lane()
+	if p.unknown+o.unknown >= j.cfg.UnknownHints || p.unknownOf[lane]+o.unknownOf[lane] >= max(j.cfg.UnknownHints/laneShare, 1) {
 		return false
 	}
 	if o.unknownOf == nil {

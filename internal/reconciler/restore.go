@@ -135,7 +135,7 @@ func (e *Engine) Revoke(partitions []int32) {
 			p.revoked = true
 		}
 	}
-	e.batch = nil
+	e.drop()
 }
 
 // Drop gives the memory of revoked partitions back. An error says that not all

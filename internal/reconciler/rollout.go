@@ -76,9 +76,9 @@ func (p *partition) outdate(lane, version string) {
 }
 
 // describe adds to a position by which rules its partition is written.
-func (e *Engine) describe(p *partition, pos *events.Position) {
-	g := e.cfg.Rules.Generation()
-	pos.RulesVersion, pos.RulesGeneration, pos.RulesCode = e.cfg.Rules.Version(), g.Operator, g.Code
+func (j *joiner) describe(p *partition, pos *events.Position) {
+	g := j.cfg.Rules.Generation()
+	pos.RulesVersion, pos.RulesGeneration, pos.RulesCode = j.cfg.Rules.Version(), g.Operator, g.Code
 	pos.Superseded = slices.Sorted(maps.Keys(p.superseded))
 }
 

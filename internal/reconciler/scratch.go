@@ -37,12 +37,13 @@ type scratch struct {
 	was     events.State  // of its evidence before the batch
 }
 
-// maxScratch bounds the subjects whose memory is kept for the next batch.
+// maxScratch bounds the subjects whose memory is kept for the next batch, of all
+// joiners.
 const maxScratch = 32_000
 
-// begin makes the memory of the last batch free.
-func (s *scratch) begin() {
-	if s.subjects > maxScratch {
+// begin makes the memory of the last batch free, of at most so many subjects.
+func (s *scratch) begin(most int) {
+	if s.subjects > most {
 		*s = scratch{out: s.out}
 	}
 	s.touched.used = 0
@@ -61,12 +62,12 @@ func (s *scratch) begin() {
 }
 
 // batch is an empty batch in this memory, and in that of its outputs.
-func (s *scratch) batch(o *outputs) *Batch {
-	return &Batch{touched: s.names, order: s.list, outcomes: s.after, cause: s.cause, parts: map[int32]*overlay{}, outputs: o}
+func (s *scratch) batch(o *outputs) *share {
+	return &share{touched: s.names, order: s.list, outcomes: s.after, cause: s.cause, parts: map[int32]*overlay{}, outputs: o}
 }
 
 // keep takes what a batch grew back for the next one, however this one ended.
-func (s *scratch) keep(b *Batch) {
+func (s *scratch) keep(b *share) {
 	s.list, s.after, s.cause, s.out = b.order, b.outcomes, b.cause, len(b.Out)
 }
 

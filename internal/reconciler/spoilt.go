@@ -33,23 +33,23 @@ func (t *touched) spoilt(class string, err error) *spoilt {
 
 // leaveOut has the next step do without. It reports false where that was so
 // before, or where nobody is behind it: then the batch cannot go on.
-func (e *Engine) leaveOut(s *spoilt) bool {
+func (j *joiner) leaveOut(s *spoilt) bool {
 	switch {
 	case s.cause.topic != "":
-		if _, known := e.poison[s.cause]; known {
+		if _, known := j.poison[s.cause]; known {
 			return false
 		}
 		v := verdict{class: s.class}
 		if s.class == ClassPanic {
 			v.message = s.err.Error()
-			e.fault("%s-%d offset %d: %w", s.cause.topic, s.cause.partition, s.cause.offset, s.err)
+			j.fault("%s-%d offset %d: %w", s.cause.topic, s.cause.partition, s.cause.offset, s.err)
 		}
-		e.poison[s.cause] = v
+		j.poison[s.cause] = v
 		return true
-	case s.name != "" && !e.stuck[s.name]:
-		e.stuck[s.name] = true
-		e.cfg.Observer.NotViewed()
-		e.fault("state %s stays as other rules viewed it: %w", s.name, s.err)
+	case s.name != "" && !j.stuck[s.name]:
+		j.stuck[s.name] = true
+		j.cfg.Observer.NotViewed()
+		j.fault("state %s stays as other rules viewed it: %w", s.name, s.err)
 		return true
 	}
 	return false
@@ -58,19 +58,10 @@ func (e *Engine) leaveOut(s *spoilt) bool {
 // maxFaults bounds those that nobody has asked for.
 const maxFaults = 100
 
-func (e *Engine) fault(format string, args ...any) {
-	if len(e.faults) < maxFaults {
-		e.faults = append(e.faults, fmt.Errorf(format, args...))
+func (j *joiner) fault(format string, args ...any) {
+	if len(j.faults) < maxFaults {
+		j.faults = append(j.faults, fmt.Errorf(format, args...))
 	}
-}
-
-// Faults gives, once, the faults of this program that steps met: panics, and
-// states that the current rules cannot view. The records behind them are set
-// aside, and the engine goes on.
-func (e *Engine) Faults() []error {
-	out := e.faults
-	e.faults = nil
-	return out
 }
 
 // guarded turns a failure or a panic of a subject's outputs into one of what is

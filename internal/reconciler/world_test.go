@@ -76,10 +76,13 @@ type world struct {
 	now   events.Millis
 	eng   *reconciler.Engine
 	next  map[string]map[int32]int64
+	// joiners are more than partitions have records at a time, and not as many as
+	// there are partitions.
+	joiners int
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, codec: newCodec(t), rules: newRules(t, vocab), now: day, next: map[string]map[int32]int64{}}
+	w := &world{t: t, codec: newCodec(t), rules: newRules(t, vocab), now: day, next: map[string]map[int32]int64{}, joiners: 3}
 	w.log = sim.NewLog(partitions, func() int64 { return int64(w.now) }, topics.All()...)
 	w.restart()
 	return w
@@ -105,13 +108,13 @@ func (w *world) tryRestart() error {
 
 // newEngine forgets all memory; batch is how many outdated states a step views.
 func (w *world) newEngine(batch int) {
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, RuleChangeBatch: batch, ReuseOutputs: true})
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, RuleChangeBatch: batch, ReuseOutputs: true, Joiners: w.joiners})
 }
 
 // believing restores every partition without holding its states to a digest.
 func (w *world) believing() {
 	w.t.Helper()
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
+	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, Joiners: w.joiners})
 	for n := range int32(partitions) {
 		if err := w.restore(n); err != nil {
 			w.t.Fatal(err)

@@ -214,8 +214,9 @@ func (e *Engine) Reset() error {
 }
 
 // Poison marks the input record behind output i of the last batch, which Kafka
-// refuses for ever, so that the next step sets it aside. It reports whether
-// there is such a record. It is false
+// refuses for ever, so that the next step sets it aside; or the state that the
+// output is of and that changed rules alone made, so that it stays as it was. It
+// reports whether there is such a record or state. It is false
 // too when the record was marked before and what is left of it is still refused.
 // Call it before Rollback.
 func (e *Engine) Poison(i int, class string) bool {

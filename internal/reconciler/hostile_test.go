@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,4 +206,45 @@ func TestEngine_ruleChangeBesideEvidence(t *testing.T) {
 	for k := range w.table(topics.Discrepancy) {
 		t.Errorf("%s of the old rules is still there", k)
 	}
+}
+
+// A state that new rules make too large stays as it is. No record is behind it, the
+// others of its partition do not wait for it, and it is counted.
+func TestLoop_ruleChangeTooLarge(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	for _, id := range []string{"o1", "o2", "o3"} {
+		w.append(w.hook(id, "wait", minute(1), events.TrustSigned))
+	}
+	w.drain()
+	v := vocab
+	v.Orders = maps.Clone(vocab.Orders)
+	v.Orders["wait"] = events.Word{Status: events.StatusFailed}
+	w.rules = newRules(t, v)
+	obs := w.nervously("nobody")
+	b, err := w.eng.Step(t.Context(), nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := slices.IndexFunc(b.Out, func(r stream.Record) bool {
+		return r.Topic == topics.OrderState && string(r.Key) == key("o2").String()
+	})
+	w.eng.Rollback()
+	s := &script{commits: []committed{{false, tooLarge{large}}, {true, nil}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	for range 2 {
+		if err := l.Step(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.append(s.wrote[1]...)
+	for id, want := range map[string]events.Status{"o1": events.StatusFailed, "o2": events.StatusPending, "o3": events.StatusFailed} {
+		if st := w.state(id); st.Status != want {
+			t.Errorf("%s is %v, want %v", id, st.Status, want)
+		}
+	}
+	if obs["not_viewed"] != 1 || w.eng.Outdated() != 0 {
+		t.Errorf("%d states were not viewed, %d wait; want 1 and none", obs["not_viewed"], w.eng.Outdated())
+	}
+	w.restart()
 }

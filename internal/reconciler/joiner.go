@@ -234,9 +234,13 @@ func (j *joiner) rollback() {
 	j.batch = nil
 }
 
-// refused is Poison of output i of the share.
+// refused is Poison of output i of the share. A state that changed rules made is
+// left as it was.
 func (j *joiner) refused(i int, class string) bool {
 	at := j.batch.cause[i]
+	if t := j.batch.touched[string(j.batch.Out[i].Key)]; at.topic == "" && t != nil && t.ruled {
+		return j.leaveOut(t.spoilt(class, errors.New("an output of it is refused, "+class)))
+	}
 	if at.topic == "" || j.poison[at].class == class { // set aside already, and still refused
 		return false
 	}

@@ -45,7 +45,6 @@ func (j *joiner) apply(ctx context.Context, b *share, r *stream.Record) error {
 		return fmt.Errorf("record of %s-%d: partition is not owned", r.Topic, r.Partition)
 	}
 	j.mem.records++
-	j.mem.at = nil
 	o := j.overlayOf(b, p)
 	if i := j.input(r.Topic); i >= 0 {
 		o.next[i] = max(o.next[i], r.Offset+1)
@@ -186,7 +185,6 @@ func (j *joiner) tryJoin(ctx context.Context, b *share, p *partition, obs *obser
 	if t.done {
 		return "", fmt.Errorf("%s: a record of the batch is about it, and its outputs are written", t.name)
 	}
-	j.mem.at = t
 	t.at = r.TimestampMs
 	if t.cause.topic == "" {
 		t.cause = where(r)
@@ -283,7 +281,7 @@ func (j *joiner) change(b *share, t *touched, rows []events.Evidence, c order.Ch
 	t.take(rows, c)
 	t.cause, t.shown, t.viewed, t.unviewed = where(r), shows, false, false
 	moved := shows.Status != before.Status || shows.Terminal != before.Terminal
-	if moved || !configured || j.mem.ended || 4*j.mem.subjects > 3*j.mem.records {
+	if moved || !configured || j.mem.ended || !j.mem.byKey && 4*j.mem.subjects > 3*j.mem.records {
 		j.view(t, configured)
 	}
 	if t.had && t.version != rules.VersionFor(&t.key) || !configured || j.again(r) {

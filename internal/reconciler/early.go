@@ -1,6 +1,8 @@
 package reconciler
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"hash/maphash"
 	"slices"
@@ -40,10 +42,35 @@ type giving struct {
 	least int // that are worth giving
 }
 
-// early finishes the subject of the record that was just joined if that was its
-// last one, and gives away what is complete.
+// joinByKey joins the records of one key after the other, and gives away what is
+// complete. Which key comes first shows nowhere but in the order of outputs: what a
+// record does depends on those of its key alone, unless there are too many hints of
+// subjects that nobody has heard of.
+func (j *joiner) joinByKey(ctx context.Context, b *share, records []stream.Record, g *giving) error {
+	x := &j.mem.chains
+	x.find(records, j.mine)
+	j.mem.byKey = true
+	defer func() { j.mem.byKey, j.mem.ended = false, false }()
+	for _, head := range x.heads {
+		j.mem.subject = nil
+		for i, more := head, true; more; i = x.next[i] {
+			more = x.next[i] != 0
+			j.mem.ended = !more
+			if err := j.apply(ctx, b, &records[i]); err != nil {
+				return err
+			}
+		}
+		if err := j.early(b, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// early finishes the subject all records of which were joined, and gives away what
+// is complete.
 func (j *joiner) early(b *share, g *giving) error {
-	if t := j.mem.at; t != nil && j.mem.ended && j.complete(t) {
+	if t := j.mem.subject; t != nil && j.complete(t) {
 		if err := guarded(t, func(t *touched) error { return j.sideOutputs(b, t) }); err != nil {
 			return err
 		}
@@ -64,13 +91,12 @@ func (j *joiner) early(b *share, g *giving) error {
 	return nil
 }
 
-// leave is the end of a record. Nothing else of the batch is about a subject that
-// only this record was about: once its outputs are written, its outcome is all
-// that is needed of it, and the next one is joined in the same memory, which is
-// in the processor's caches.
+// leave is the end of a subject's records. Once its outputs are written its outcome
+// is all that is needed of it, and the next one is joined in the same memory, which
+// is in the processor's caches.
 func (j *joiner) leave(b *share) {
-	t := j.mem.at
-	if !j.mem.alone || t == nil {
+	t := j.mem.subject
+	if t == nil {
 		return
 	}
 	if !t.done {
@@ -78,7 +104,6 @@ func (j *joiner) leave(b *share) {
 		return
 	}
 	b.outcomes = append(b.outcomes, t.outcome())
-	j.mem.at = nil
 	if j.spoil != nil {
 		j.spoil()
 	}
@@ -92,26 +117,23 @@ func (j *joiner) complete(t *touched) bool {
 	return j.parts[t.partition].outdated == 0 && t.shown.Rule != order.RuleForgotten
 }
 
-// ends says which records of a batch are the last ones of their keys, and which
-// of these the only ones. Keys are told apart by a hash: two with the same one are
-// taken for one key, whose earlier ends are not found.
-type ends struct {
+// chains parts the records of a batch by their keys, in their order.
+type chains struct {
 	seed  maphash.Seed
 	slots []slot // a power of two, less than half full
-	of    []end  // each record
+	heads []int32
+	next  []int32 // of each record, that of its key; 0 for none
 }
 
-// slot is a key that was met, by its hash, and its last record; a hash of 0 is
+// slot is a key that was met, by its hash, and its latest record; a hash of 0 is
 // none.
 type slot struct {
 	hash uint64
-	last int
+	last int32
 }
 
-// end is what a record is to its key.
-type end struct{ last, alone bool }
-
-func (x *ends) find(records []stream.Record, mine func(partition int32) bool) {
+// find looks at the records of partitions that are mine.
+func (x *chains) find(records []stream.Record, mine func(partition int32) bool) {
 	if x.slots == nil {
 		x.seed = maphash.MakeSeed()
 	}
@@ -124,21 +146,24 @@ func (x *ends) find(records []stream.Record, mine func(partition int32) bool) {
 	} else {
 		clear(x.slots)
 	}
-	x.of = slices.Grow(x.of[:0], len(records))[:len(records)]
+	x.heads = x.heads[:0]
+	x.next = slices.Grow(x.next[:0], len(records))[:len(records)]
 	mask := uint64(len(x.slots) - 1)
-	for i := len(records) - 1; i >= 0; i-- {
+	for i := range records {
 		if !mine(records[i].Partition) {
 			continue
 		}
-		h := maphash.Bytes(x.seed, records[i].Key) | 1<<63
+		key := records[i].Key
+		h := maphash.Bytes(x.seed, key) | 1<<63
 		at := h & mask
-		for x.slots[at].hash != 0 && x.slots[at].hash != h {
+		for s := &x.slots[at]; s.hash != 0 && (s.hash != h || !bytes.Equal(records[s.last].Key, key)); s = &x.slots[at] {
 			at = (at + 1) & mask
 		}
 		if s := &x.slots[at]; s.hash == 0 {
-			*s, x.of[i] = slot{h, i}, end{last: true, alone: true}
+			x.heads = append(x.heads, int32(i))
 		} else {
-			x.of[i], x.of[s.last].alone = end{}, false
+			x.next[s.last] = int32(i)
 		}
+		x.slots[at], x.next[i] = slot{h, int32(i)}, 0
 	}
 }

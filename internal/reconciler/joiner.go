@@ -117,32 +117,19 @@ func (j *joiner) step(ctx context.Context, records []stream.Record, rest bool, g
 
 func (j *joiner) try(ctx context.Context, records []stream.Record, rest bool, g *giving) error {
 	j.mem.begin(maxScratch / j.cfg.Joiners)
-	if g.give != nil {
-		j.mem.ends.find(records, j.mine)
-	}
 	b := j.mem.batch(j.outputs())
 	b.Out = b.records[:0]
 	if cap(b.Out) < j.mem.out {
 		b.Out = make([]stream.Record, 0, j.mem.out+j.mem.out/8)
 	}
 	defer func() { j.mem.keep(b) }()
-	early := g.give != nil
-	for i := range records {
-		if !j.mine(records[i].Partition) {
-			continue
-		}
-		if early {
-			end := j.mem.ends.of[i]
-			j.mem.ended, j.mem.alone = end.last, end.alone
-		}
-		if err := j.apply(ctx, b, &records[i]); err != nil {
+	if g.give != nil {
+		if err := j.joinByKey(ctx, b, records, g); err != nil {
 			return err
 		}
-		if err := j.early(b, g); err != nil {
-			return err
-		}
+	} else if err := j.joinInTurn(ctx, b, records); err != nil {
+		return err
 	}
-	j.mem.ended, j.mem.alone = false, false
 	if rest {
 		if err := errors.Join(j.viewOutdated(ctx, b), j.removeStubs(ctx, b)); err != nil {
 			return err
@@ -152,6 +139,20 @@ func (j *joiner) try(ctx context.Context, records []stream.Record, rest bool, g 
 		return err
 	}
 	j.batch, b.given = b, g.n
+	return nil
+}
+
+// joinInTurn joins the records as they come; all subjects are held for the end of
+// the batch.
+func (j *joiner) joinInTurn(ctx context.Context, b *share, records []stream.Record) error {
+	for i := range records {
+		if !j.mine(records[i].Partition) {
+			continue
+		}
+		if err := j.apply(ctx, b, &records[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -263,7 +264,10 @@ func (j *joiner) overlayOf(b *share, p *partition) *overlay {
 
 // touch brings a subject into the batch.
 func (j *joiner) touch(ctx context.Context, b *share, p *partition, key events.Key, name []byte) (*touched, error) {
-	if j.mem.alone {
+	if j.mem.byKey {
+		if j.mem.subject != nil {
+			return j.mem.subject, nil
+		}
 		j.mem.remember()
 	} else if t := b.touched[string(name)]; t != nil {
 		return t, nil
@@ -301,7 +305,7 @@ func (j *joiner) touch(ctx context.Context, b *share, p *partition, key events.K
 			t.old.value = b.values.keep(append(b.values.room(len(old.value)), old.value...))
 		}
 	}
-	if !j.mem.alone { // else at the end of its record, if then
+	if j.mem.subject = t; !j.mem.byKey { // else at the end of its records, if then
 		b.hold(t)
 	}
 	return t, nil

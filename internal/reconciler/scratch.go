@@ -24,11 +24,11 @@ type scratch struct {
 	value    []byte // of the entry that was read last
 	counts   counts
 
-	ends    ends        // of the batch, where outputs are given early
-	ended   bool        // the record at hand is the last one of its key
-	alone   bool        // and the only one
+	chains  chains      // of the batch, where outputs are given early
+	byKey   bool        // all records of a key are joined one after the other
+	ended   bool        // the record at hand is the last one of its key, if so
 	level   level       // before its subject
-	at      *touched    // what the record at hand is about; nil where it is set aside
+	subject *touched    // of the key at hand; nil where all was set aside so far
 	obs     observation // the record at hand
 	webhook events.Webhook
 	check   events.StatusCheck
@@ -54,7 +54,7 @@ func (s *scratch) begin(most int) {
 	s.list = s.list[:0]
 	s.after = s.after[:0]
 	s.cause, s.records, s.subjects = s.cause[:0], 0, 0
-	s.ended, s.alone, s.at = false, false, nil
+	s.byKey, s.ended, s.subject = false, false, nil
 	s.counts.clear()
 	if s.names == nil {
 		s.names = map[string]*touched{}

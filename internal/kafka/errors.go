@@ -20,6 +20,10 @@ type RecordError struct {
 	Index int    // in the slice that was handed to Commit
 	Topic string // of that record
 	Err   error  // classified
+	// Standing: at least once, a part of the last stages may be written. What the
+	// caller has is older than that, so it must join the same records again, all of
+	// them and no others, and call Commit before Poll.
+	Standing bool
 }
 
 // Error names the record by its index and topic, never by its content.
@@ -29,6 +33,9 @@ func (e *RecordError) Error() string {
 
 // Unwrap gives the classified cause.
 func (e *RecordError) Unwrap() error { return e.Err }
+
+// BatchStands is Standing, for callers that do not import this package.
+func (e *RecordError) BatchStands() bool { return e.Standing }
 
 // RecordIndex is Index, for callers that do not import this package.
 func (e *RecordError) RecordIndex() int { return e.Index }

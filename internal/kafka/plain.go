@@ -40,14 +40,15 @@ type PlainOptions struct {
 // in the wrong order of stages.
 type PlainGroup struct {
 	*session
-	opts   PlainOptions
-	lease  lease
-	tide   tide
-	chunks chunks
-	room   clientRecords // of the last batch, free
-	stage  map[string]int
-	next   map[string]map[int32]kgo.EpochOffset // positions of the last Commit
-	after  map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
+	opts     PlainOptions
+	lease    lease
+	tide     tide
+	chunks   chunks
+	room     clientRecords // of the last batch, free
+	stage    map[string]int
+	standing bool                                 // the batch is to be committed before anything is polled
+	next     map[string]map[int32]kgo.EpochOffset // positions of the last Commit
+	after    map[string]map[int32]kgo.EpochOffset // positions after what Poll returned
 }
 
 // OpenPlainGroup checks the topics and joins the group. If ctx has no deadline,
@@ -98,6 +99,9 @@ func (g *PlainGroup) open(ctx context.Context, cfg Config) error {
 
 // Poll is TxnGroup.Poll.
 func (g *PlainGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
+	if g.standing && g.err() == nil {
+		return nil, errStanding
+	}
 	rs, err := g.poll(ctx, n)
 	if len(rs) > 0 && g.after == nil {
 		g.next = g.cl.CommittedOffsets()
@@ -110,11 +114,13 @@ func (g *PlainGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 
 // Commit writes out in stages and then the group offsets. (true, nil): all
 // stages are acknowledged; the group offsets are for lag tools and may lag.
-// (false, nil): the lease had run out, before the first stage or one of the
-// others, or a topic took less at once than was sent; the caller drops what the
-// batch changed. (false, *RecordError): some of out may have been
+// (false, nil): the lease had run out before the first stage, or a topic took less
+// of that at once than was sent; the caller drops what the
+// batch changed. (false, *RecordError): some of the first stage may have been
 // written; the caller drops what the batch changed, and the next Poll reads it
-// again. Any other error ends the session.
+// again. If it says Standing, some of the others too, and the caller joins the same
+// records again. Any other error ends the session: what is written may be newer
+// than what the caller has, who restores it.
 func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, error) {
 	if err := g.err(); err != nil {
 		return false, err
@@ -123,39 +129,87 @@ func (g *PlainGroup) Commit(ctx context.Context, out []stream.Record) (bool, err
 		return false, errNotPolled
 	}
 	if !g.mu.TryLock() { // as in TxnGroup.Commit
-		return false, nil
+		if g.standing {
+			g.fail(errLeaseOver)
+		}
+		return false, g.err()
 	}
 	defer g.mu.Unlock()
 	after, next := g.after, g.next
-	g.after, g.next, g.batch, g.polled = nil, nil, false, false
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.CommitTimeout)
 	defer cancel()
 	room := g.room
 	g.room = clientRecords{} // until all are acknowledged
 	rs := room.convert(out, time.Now())
 	for stage := range len(g.opts.Last) + 1 {
-		until, ok := g.leased()
-		if !ok {
-			g.cl.SetOffsets(next)
-			return false, nil
-		}
-		if err := g.stageOut(wctx, until, out, rs, stage); err != nil {
-			g.cl.SetOffsets(next)
-			if errors.Is(err, stream.ErrLoss) {
-				g.fail(err)
-			}
-			if g.chunks.smaller(out, err) {
-				return false, nil
+		if ok, err := g.stageUntilSmall(wctx, out, rs, stage); !ok {
+			if g.standing = stands(err); !g.standing {
+				g.settled()
+				g.cl.SetOffsets(next)
 			}
 			return false, err
 		}
 	}
+	g.settled()
 	if len(room.records) <= maxRoom {
 		g.room = room
 	}
 	g.commitOffsets(wctx, after)
 	return true, nil
 }
+
+// settled is the end of a batch.
+func (g *PlainGroup) settled() {
+	g.after, g.next, g.batch, g.polled, g.standing = nil, nil, false, false, false
+}
+
+var errStanding = errors.New("poll before the batch that stands is committed")
+
+func stands(err error) bool {
+	var re *RecordError
+	return errors.As(err, &re) && re.Standing
+}
+
+// stageUntilSmall writes a stage; false, with or without an error, as for Commit.
+// Where a topic takes less at once than was sent, the first stage is left to the
+// next batch, and the others, which say the same when they are written twice, are
+// written again at once.
+func (g *PlainGroup) stageUntilSmall(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) (bool, error) {
+	for {
+		until, ok := g.leased()
+		if !ok && stage == 0 {
+			return false, nil
+		}
+		err := errLeaseOver
+		if ok {
+			err = g.stageOut(ctx, until, out, rs, stage)
+		}
+		var re *RecordError
+		switch small := g.chunks.smaller(out, err); {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, stream.ErrLoss):
+			g.fail(err)
+			return false, err
+		case stage == 0 && small:
+			return false, nil
+		case stage == 0:
+			return false, err
+		case small && g.err() == nil:
+			continue
+		case errors.Is(err, stream.ErrTooLarge) && errors.As(err, &re) && g.err() == nil:
+			re.Standing = true
+			return false, re
+		}
+		g.fail(err)
+		if errors.Is(err, stream.ErrTransient) { // it is not the record's fault, nor over with the batch
+			err = fmt.Errorf("stage %d: %w: %v", stage+1, stream.ErrTransient, err)
+		}
+		return false, err
+	}
+}
+
+var errLeaseOver = fmt.Errorf("%w: the lease ended behind the first stage", stream.ErrTransient)
 
 // leased says until when nobody else can have our partitions, and whether that
 // is long enough to begin a stage. A rebalance that waits for this very batch is

@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -68,6 +69,16 @@ func TestPlainGroup_Commit_inStages(t *testing.T) {
 			if n := kc.PartitionInfo(later, 0).HighWatermark; n != 0 {
 				t.Errorf("%s has %d records although %s failed", later, n, topic)
 			}
+		}
+		// Behind the first stage the same batch has to be committed first.
+		if re.Standing != (i > 0) {
+			t.Errorf("%s failed: standing %v", topic, re.Standing)
+		}
+		if re.Standing {
+			if _, err := g.Poll(patient(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+				t.Errorf("Poll beside a batch that stands = %v, want an error", err)
+			}
+			continue
 		}
 		again := pollN(t, g.Poll, 1)
 		if string(again[0].Value) != "1" {
@@ -139,13 +150,64 @@ func TestPlainGroup_leaseEndsBetweenStages(t *testing.T) {
 		g.Lapse()
 		return nil, nil, false
 	})
-	if ok, err := g.Commit(patient(t), staged()); ok || err != nil {
-		t.Errorf("Commit beyond the lease = %v, %v; want false", ok, err)
+	ok, err := g.Commit(patient(t), staged())
+	var re *kafka.RecordError
+	if ok || err == nil || errors.As(err, &re) {
+		t.Errorf("Commit beyond the lease = %v, %v; want the end of the session", ok, err)
+	}
+	if _, err := g.Poll(patient(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+		t.Errorf("Poll of a session behind its lease = %v, want its end", err)
 	}
 	for topic, want := range map[string]int64{"out": 1, "state": 0, "position": 0} {
 		if n := kc.PartitionInfo(topic, 0).HighWatermark; n != want {
 			t.Errorf("%s has %d records, want %d", topic, n, want)
 		}
+	}
+}
+
+// A failure behind the first stage that is not a record's ends the session: states
+// may be written that are newer than what the caller has. What it is is kept.
+func TestPlainGroup_Commit_failsBehindTheFirstStage(t *testing.T) {
+	for code, class := range map[*kerr.Error]error{kerr.UnknownServerError: stream.ErrTransient, kerr.TopicAuthorizationFailed: stream.ErrRefused} {
+		for _, topic := range []string{"state", "position"} {
+			cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+			put(t, cfg, "a", 0, "1")
+			g := openPlain(t, cfg)
+			pollN(t, g.Poll, 1)
+			fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: code})
+			ok, err := g.Commit(patient(t), staged())
+			var re *kafka.RecordError
+			if ok || !errors.Is(err, class) || class == stream.ErrTransient && errors.As(err, &re) || fault.Hits() != 1 {
+				t.Errorf("%v on %s: Commit = %v, %v; want the end of the session, %v", code, topic, ok, err, class)
+			}
+			if _, err := g.Poll(patient(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+				t.Errorf("%v on %s: Poll afterwards = %v, want the session's end", code, topic, err)
+			}
+		}
+	}
+}
+
+// Where the state topic takes less at once than was sent, its stage is written
+// again in parts: the batch is not read again in another cut.
+func TestPlainGroup_Commit_stateTopicTakesLess(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "position")
+	if err := kc.CreateTopic("state", 1, map[string]string{"max.message.bytes": "40000"}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, cfg, "a", 0, "1")
+	g := openPlain(t, cfg)
+	pollN(t, g.Poll, 1)
+	out := staged()
+	for i := range 20 {
+		v := make([]byte, 10_000)
+		_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(v) // never fails
+		out = append(out, stream.Record{Topic: "state", Partition: 0, Value: v})
+	}
+	if ok, err := g.Commit(patient(t), out); !ok || err != nil {
+		t.Errorf("Commit = %v, %v; want true", ok, err)
+	}
+	if n := len(values(t, cfg, "position", 0, true)); n != 1 {
+		t.Errorf("%d positions, want 1", n)
 	}
 }
 

@@ -47,8 +47,10 @@ func (j *joiner) apply(ctx context.Context, b *share, r *stream.Record) error {
 	j.mem.records++
 	o := j.overlayOf(b, p)
 	if i := j.input(r.Topic); i >= 0 {
-		o.next[i] = max(o.next[i], r.Offset+1)
-		o.read[i]++
+		if r.Offset >= o.next[i] { // else it was read before
+			o.next[i] = r.Offset + 1
+			o.read[i]++
+		}
 	}
 	obs := &j.mem.obs
 	*obs = observation{rows: obs.rows[:0]}

@@ -419,15 +419,7 @@ func TestEngine_sideOutputsOfABatchThatFailed(t *testing.T) {
 			w := newWorld(t)
 			w.now = minute(9)
 			w.believing()
-			expect := func(amount events.Amount, revision int64) {
-				x := events.Intent{Key: key("o1"), EventID: events.EventID(events.Digest(string(amount))), ObservedAt: minute(1), Revision: revision,
-					Facts: events.Facts{FiatAmount: amount, FiatCurrency: "EUR"}, Source: "shop"}
-				v, err := w.codec.EncodeIntent(x)
-				if err != nil {
-					t.Fatal(err)
-				}
-				w.append(stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(x.Key.String()), Value: v})
-			}
+			expect := func(amount events.Amount, revision int64) { w.append(w.expect("o1", amount, revision)) }
 			expect("10.00", 0)
 			w.drain()
 			expect("11.00", 0)
@@ -482,5 +474,81 @@ func TestEngine_sideOutputsOfABatchThatFailed_areOfOneBatch(t *testing.T) {
 		if n != renewed {
 			t.Errorf("behind %d records a batch writes %d discrepancies, want %d", before, n, renewed)
 		}
+	}
+}
+
+// Records that are read again, because a session went back, are not counted again.
+func TestEngine_sideOutputsOfABatchThatFailed_countsOnce(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.believing()
+	w.append(w.expect("o1", "10.00", 0))
+	w.drain()
+	for range 3000 {
+		w.append(w.expect("o1", "10.00", 0))
+	}
+	w.append(w.expect("o1", "11.00", 0))
+	b, err := w.eng.Step(t.Context(), first(w, 5000), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.Out {
+		if r.Topic == topics.Discrepancy {
+			w.append(r)
+		}
+	}
+	w.append(w.expect("o1", "12.00", 1))
+	w.believing()
+	recs := first(w, 2500)
+	w.step(recs, true)
+	w.step(recs, true)
+	w.step(first(w, 5000), true)
+	if st, left := w.state("o1"), w.table(topics.Discrepancy); len(st.Open) != 0 || len(left) != 0 {
+		t.Errorf("the state has %v open, the topic has %d discrepancies; want none", st.Open, len(left))
+	}
+}
+
+// standing is a refusal after which a part of the states may be written.
+type standing struct{ tooLarge }
+
+func (standing) BatchStands() bool { return true }
+
+// Without transactions a batch that failed when states were being written is
+// committed again, of the same records: what is cut anew would write older states
+// over newer ones. What is refused of it is set aside.
+func TestLoop_batchThatStandsIsCommittedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.believing()
+	w.append(w.hook("o1", "wait", minute(1), events.TrustSigned), w.hook("o1", "done", minute(2), events.TrustSigned), w.hook("o2", "wait", minute(1), events.TrustSigned))
+	recs := first(w, 9)
+	w.step(recs, false) // from here on a step of them writes the same
+	large := of(w.step(recs, false).Out, topics.OrderState, key("o2").String())
+	s := &script{polls: []polled{{recs, nil}}, commits: []committed{{false, standing{tooLarge{large}}}, {true, nil}}}
+	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+	if err := l.Step(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.wrote) != 2 {
+		t.Fatalf("%d commits before the next poll, want 2", len(s.wrote))
+	}
+	for _, r := range s.wrote[0] { // all but what was refused, and the positions
+		if r.Topic == topics.OrderState && string(r.Key) == key("o1").String() {
+			w.append(r)
+		}
+	}
+	w.append(s.wrote[1]...)
+	if st := w.state("o1"); st.Status != events.StatusCompleted {
+		t.Errorf("o1 is %v, want COMPLETED", st.Status)
+	}
+	if n := len(w.log.All(topics.DeadLetter)); n != 1 {
+		t.Errorf("%d dead letters, want that of o2", n)
+	}
+	// What nothing is behind ends the session.
+	w.append(w.hook("o3", "wait", minute(1), events.TrustSigned))
+	w.next[topics.Webhook] = map[int32]int64{}
+	s = &script{polls: []polled{{first(w, 9), nil}}, commits: []committed{{false, standing{tooLarge{1 << 20}}}}}
+	if err := l.Step(t.Context(), s); !errors.Is(err, stream.ErrTooLarge) || len(s.wrote) != 1 {
+		t.Errorf("Step = %v after %d commits; want the end of the session", err, len(s.wrote))
 	}
 }

@@ -12,7 +12,9 @@ package reconciler
 //
 // Whatever these change has its side outputs written anew, known or not. It does
 // not matter how many batches failed, or whose they were: none began before the
-// position that a restore finds.
+// position that a restore finds. Nor does it matter how they were cut, because it
+// ends with the states: a batch of which one may be written is committed again of
+// the same records, or memory is restored (BatchStands of Session.Commit).
 
 // mostUnverified is how many records a batch has at most where there are no
 // transactions. A version with a greater one would not cover what this one left

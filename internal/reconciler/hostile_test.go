@@ -208,9 +208,8 @@ func TestEngine_ruleChangeBesideEvidence(t *testing.T) {
 	}
 }
 
-// A state that new rules make too large stays as it is. No record is behind it, the
-// others of its partition do not wait for it, and it is counted.
-func TestLoop_ruleChangeTooLarge(t *testing.T) {
+// ruled is a world of three states that new rules view otherwise.
+func ruled(t *testing.T) (*world, counted) {
 	w := newWorld(t)
 	w.now = minute(9)
 	for _, id := range []string{"o1", "o2", "o3"} {
@@ -221,30 +220,68 @@ func TestLoop_ruleChangeTooLarge(t *testing.T) {
 	v.Orders = maps.Clone(vocab.Orders)
 	v.Orders["wait"] = events.Word{Status: events.StatusFailed}
 	w.rules = newRules(t, v)
-	obs := w.nervously("nobody")
-	b, err := w.eng.Step(t.Context(), nil, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	large := slices.IndexFunc(b.Out, func(r stream.Record) bool {
-		return r.Topic == topics.OrderState && string(r.Key) == key("o2").String()
-	})
-	w.eng.Rollback()
-	s := &script{commits: []committed{{false, tooLarge{large}}, {true, nil}}}
-	l := &reconciler.Loop{Engine: w.eng, Log: quiet}
-	for range 2 {
-		if err := l.Step(t.Context(), s); err != nil {
+	return w, w.nervously("nobody")
+}
+
+// of finds the output of a topic and key.
+func of(out []stream.Record, topic, key string) int {
+	return slices.IndexFunc(out, func(r stream.Record) bool { return r.Topic == topic && string(r.Key) == key })
+}
+
+// A state that new rules make too large stays as it is. No record is behind it, the
+// others of its partition do not wait for it, and it is counted. A record that
+// changes nothing of it is not set aside for it, and a hint is passed on.
+func TestLoop_ruleChangeTooLarge(t *testing.T) {
+	o2 := key("o2").String()
+	for _, tc := range []struct {
+		topic, key string // of what is refused
+		asks       bool   // the poller
+		record     func(w *world) stream.Record
+	}{
+		{topics.OrderState, o2, false, nil},
+		{topics.Transition, o2, false, nil},
+		{topics.Discrepancy, o2 + "/MISSING_WEBHOOK", false, nil},
+		{topics.OrderState, o2, false, func(w *world) stream.Record { return w.hook("o2", "wait", minute(1), events.TrustSigned) }},
+		{topics.OrderState, o2, true, func(w *world) stream.Record { return w.hook("o2", "done", minute(8), events.TrustHint) }},
+		{topics.OrderState, o2, false, func(w *world) stream.Record { // a dead letter of its key
+			r := w.hook("o2", "wait", minute(1), events.TrustSigned)
+			r.Value = []byte("no record")
+			return r
+		}},
+	} {
+		w, obs := ruled(t)
+		if tc.record != nil {
+			w.append(tc.record(w))
+		}
+		recs := first(w, 9)
+		b, err := w.eng.Step(t.Context(), recs, true)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	w.append(s.wrote[1]...)
-	for id, want := range map[string]events.Status{"o1": events.StatusFailed, "o2": events.StatusPending, "o3": events.StatusFailed} {
-		if st := w.state(id); st.Status != want {
-			t.Errorf("%s is %v, want %v", id, st.Status, want)
+		large, dead := of(b.Out, tc.topic, tc.key), of(b.Out, topics.DeadLetter, o2)
+		w.eng.Rollback()
+		s := &script{polls: []polled{{recs, nil}, {recs, nil}}, commits: []committed{{false, tooLarge{large}}, {true, nil}}}
+		l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+		for range 2 {
+			if err := l.Step(t.Context(), s); err != nil {
+				t.Fatalf("%s of %s is refused: %v", tc.topic, tc.key, err)
+			}
 		}
+		w.append(s.wrote[1]...)
+		for id, want := range map[string]events.Status{"o1": events.StatusFailed, "o2": events.StatusPending, "o3": events.StatusFailed} {
+			if st := w.state(id); st.Status != want {
+				t.Errorf("%s of %s is refused: %s is %v, want %v", tc.topic, tc.key, id, st.Status, want)
+			}
+		}
+		if obs["not_viewed"] != 1 || w.eng.Outdated() != 0 {
+			t.Errorf("%d states were not viewed, %d wait; want 1 and none", obs["not_viewed"], w.eng.Outdated())
+		}
+		if now := of(s.wrote[1], topics.DeadLetter, o2); (now >= 0) != (dead >= 0) {
+			t.Errorf("%s of %s is refused: a dead letter at %d, before at %d", tc.topic, tc.key, now, dead)
+		}
+		if asks := of(s.wrote[1], topics.CheckSchedule, o2) >= 0; asks != tc.asks {
+			t.Errorf("%s of %s is refused: the poller is asked: %v, want %v", tc.topic, tc.key, asks, tc.asks)
+		}
+		w.restart()
 	}
-	if obs["not_viewed"] != 1 || w.eng.Outdated() != 0 {
-		t.Errorf("%d states were not viewed, %d wait; want 1 and none", obs["not_viewed"], w.eng.Outdated())
-	}
-	w.restart()
 }

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,7 @@ func (j *joiner) step(ctx context.Context, records []stream.Record, rest bool, g
 	for {
 		g := giving{give: give, least: leastGiven}
 		err := j.try(ctx, records, rest, &g)
+		give = g.give // nobody who has refused is asked again
 		var bad *spoilt
 		// The others of the batch are joined again without it.
 		if errors.As(err, &bad) && j.leaveOut(bad) {
@@ -239,7 +241,7 @@ func (j *joiner) rollback() {
 // left as it was.
 func (j *joiner) refused(i int, class string) bool {
 	at := j.batch.cause[i]
-	if t := j.batch.touched[string(j.batch.Out[i].Key)]; at.topic == "" && t != nil && t.ruled {
+	if t := j.ruledBehind(&j.batch.Out[i]); t != nil {
 		return j.leaveOut(t.spoilt(class, errors.New("an output of it is refused, "+class)))
 	}
 	if at.topic == "" || j.poison[at].class == class { // set aside already, and still refused
@@ -247,6 +249,21 @@ func (j *joiner) refused(i int, class string) bool {
 	}
 	j.poison[at] = verdict{class: class}
 	return true
+}
+
+// ruledBehind is the subject that changed rules made an output of; nil for others.
+func (j *joiner) ruledBehind(r *stream.Record) *touched {
+	name := r.Key
+	switch r.Topic {
+	case j.cfg.Topics.DeadLetter: // of a record that changed nothing of it
+		return nil
+	case j.cfg.Topics.Discrepancy:
+		name = name[:max(bytes.LastIndexByte(name, '/'), 0)]
+	}
+	if t := j.batch.touched[string(name)]; t != nil && t.ruled {
+		return t
+	}
+	return nil
 }
 
 // overlayOf is the overlay of a partition, made on first use.

@@ -25,7 +25,9 @@ type Session interface {
 	// Commit writes out and the offsets of what Poll returned in one
 	// transaction. (false, nil) is an abort: the records will be polled again.
 	// An error with a method RecordIndex() int is an abort too, and names the
-	// record of out that was not acknowledged. Any other error leaves the outcome
+	// record of out that was not acknowledged. If its method BatchStands() bool says
+	// true, a part of the states may be written: the same records are to be committed
+	// again before the next Poll. Any other error leaves the outcome
 	// unknown, and the session is dead. After (true, nil) the session keeps nothing
 	// of out: its memory may be written over.
 	Commit(ctx context.Context, out []stream.Record) (committed bool, err error)
@@ -49,6 +51,14 @@ type EarlySession interface {
 type refusedRecord interface {
 	error
 	RecordIndex() int
+}
+
+// standingBatch is how a session says that memory is older than what is written.
+type standingBatch interface{ BatchStands() bool }
+
+func stands(err error) bool {
+	var b standingBatch
+	return errors.As(err, &b) && b.BatchStands()
 }
 
 // Loop drives an Engine over sessions. Open makes a session whose table is the
@@ -352,16 +362,26 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 		// still marked as revoked belongs to others now.
 		l.gaveBack(l.Engine.Drop())
 	}
+	for {
+		if again, err := l.commitOnce(ctx, s, records); err != nil || !again {
+			return err
+		}
+	}
+}
+
+// commitOnce is commit, once: again says that the batch stands and has to be
+// committed before another one is polled. l.mu is held.
+func (l *Loop) commitOnce(ctx context.Context, s Session, records []stream.Record) (again bool, err error) {
 	b, sent, err := l.stepEarly(ctx, s, records)
 	if sent != nil && err != nil {
-		return l.abort(ctx, sent, err)
+		return false, l.abort(ctx, sent, err)
 	}
 	if b, err = l.waitForSchema(ctx, records, b, err); err != nil {
-		return err
+		return false, err
 	}
 	if b.Empty() {
 		l.Engine.Rollback()
-		return nil
+		return false, nil
 	}
 	committed, err := s.Commit(ctx, b.Out)
 	l.careful = err != nil || !committed
@@ -370,32 +390,32 @@ func (l *Loop) commit(ctx context.Context, s Session, records []stream.Record) e
 	case errors.As(err, &refused) && errors.Is(err, stream.ErrTooLarge) && l.Engine.Poison(refused.RecordIndex(), ClassTooLarge):
 		l.Log.Error(eventRefused, "error", err)
 		l.Engine.Rollback()
-		return nil
-	case errors.As(err, &refused) && errors.Is(err, stream.ErrTransient) && !fatal(err):
+		return stands(err), nil
+	case errors.As(err, &refused) && errors.Is(err, stream.ErrTransient) && !fatal(err) && !stands(err):
 		l.Log.Warn(eventAborted, "records", len(records), "error", err)
 		l.Engine.Rollback()
-		return nil
+		return false, nil
 	case errors.Is(err, stream.ErrRenew) && !fatal(err): // nothing was written
 		l.Engine.Rollback()
-		return fmt.Errorf("commit: %w", err)
+		return false, fmt.Errorf("commit: %w", err)
 	case err != nil:
 		// It may have been committed: what is in memory is kept no longer, also not in
 		// a checkpoint that is due before the session is closed.
 		l.gaveBack(l.Engine.Reset())
-		return fmt.Errorf("commit: %w", err)
+		return false, fmt.Errorf("commit: %w", err)
 	case !committed:
 		l.Log.Warn(eventAborted, "records", len(records))
 		l.Engine.Rollback()
-		return nil
+		return false, nil
 	}
 	if err := l.Engine.Accept(); err != nil {
-		return fmt.Errorf("accept: %w", err)
+		return false, fmt.Errorf("accept: %w", err)
 	}
 	l.count()
 	if !l.Ready() {
 		l.progress().caught(l.Engine.CaughtUp())
 	}
-	return nil
+	return false, nil
 }
 
 // waitForSchema steps until err, and what comes after it, is none that a registry

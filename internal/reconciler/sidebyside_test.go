@@ -137,6 +137,21 @@ func TestEngine_joinersFail(t *testing.T) {
 	}
 }
 
+// Who has taken no more is not asked again, also where the step begins again.
+func TestEngine_StepEarly_refusedOnce(t *testing.T) {
+	for joiners := range 3 {
+		w, _ := crowd(t)
+		w.joiners = joiners
+		w.nervous()
+		w.append(w.hook("o3", "done", minute(2), events.TrustSigned)) // behind the others, it panics
+		asked := 0
+		_, err := w.eng.StepEarly(t.Context(), first(w, 99), true, func([]stream.Record) bool { asked++; return false })
+		if err != nil || asked != 1 {
+			t.Errorf("%d joiners: asked %d times, %v", joiners, asked, err)
+		}
+	}
+}
+
 // failing is a table whose reads fail.
 type failing struct {
 	table.Table

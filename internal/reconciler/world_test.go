@@ -259,6 +259,17 @@ func (w *world) append(rs ...stream.Record) {
 	}
 }
 
+// expect is an intent of an amount.
+func (w *world) expect(id string, amount events.Amount, revision int64) stream.Record {
+	x := events.Intent{Key: key(id), EventID: events.EventID(events.Digest(string(amount))), ObservedAt: minute(1), Revision: revision,
+		Facts: events.Facts{FiatAmount: amount, FiatCurrency: "EUR"}, Source: "shop"}
+	v, err := w.codec.EncodeIntent(x)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return stream.Record{Topic: topics.Intent, Partition: stream.Auto, Key: []byte(x.Key.String()), Value: v}
+}
+
 // table is the latest live value of each key of a topic.
 func (w *world) table(topic string) map[string][]byte {
 	out := map[string][]byte{}

@@ -17,8 +17,8 @@ package reconciler
 // the same records, or memory is restored (BatchStands of Session.Commit).
 
 // mostUnverified is how many records a batch has at most where there are no
-// transactions. A version with a greater one would not cover what this one left
-// half written unless it counts up to the greater.
+// transactions. A version in which it is less would not cover what this one left
+// half written.
 const mostUnverified = 5000
 
 // half says which records of a partition's inputs a batch that was not written to

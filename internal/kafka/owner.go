@@ -112,7 +112,8 @@ func (g *Group) Close() {
 }
 
 // lease is the time until which the coordinator cannot have given our
-// partitions to somebody else.
+// partitions to somebody else, but to one who comes with our instance id: that one
+// has them at once.
 type lease struct {
 	mu      sync.Mutex
 	term    time.Duration

@@ -175,9 +175,10 @@ func stands(err error) bool {
 // next batch, and the others, which say the same when they are written twice, are
 // written again at once.
 func (g *PlainGroup) stageUntilSmall(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) (bool, error) {
+	first := stage == 0 && !g.standing
 	for {
 		until, ok := g.leased()
-		if !ok && stage == 0 {
+		if !ok && first {
 			return false, nil
 		}
 		err := errLeaseOver
@@ -191,9 +192,9 @@ func (g *PlainGroup) stageUntilSmall(ctx context.Context, out []stream.Record, r
 		case errors.Is(err, stream.ErrLoss):
 			g.fail(err)
 			return false, err
-		case stage == 0 && small:
+		case first && small:
 			return false, nil
-		case stage == 0:
+		case first:
 			return false, err
 		case small && g.err() == nil:
 			continue
@@ -212,15 +213,16 @@ func (g *PlainGroup) stageUntilSmall(ctx context.Context, out []stream.Record, r
 var errLeaseOver = fmt.Errorf("%w: the lease ended behind the first stage", stream.ErrTransient)
 
 // leased says until when nobody else can have our partitions, and whether that
-// is long enough to begin a stage. A rebalance that waits for this very batch is
+// is long enough to begin a stage. Who comes with our instance id gets them at
+// once, though: so a static member asks whether it still is one. A rebalance that waits for this very batch is
 // no obstacle: the coordinator waits too, for the rebalance timeout. But it
 // answers the heartbeats of who did not join in time, too, or whose place a twin
 // has; so it is asked.
 func (g *PlainGroup) leased() (until time.Time, ok bool) {
 	waiting := g.blocked.Load()
 	until, ok = g.lease.until(time.Now(), waiting)
-	if ok && waiting {
-		ok = g.lease.ask(true)
+	if ok && (waiting || g.InstanceID != "") {
+		ok = g.lease.ask(waiting)
 	}
 	return until, ok
 }
@@ -242,6 +244,7 @@ func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.
 		// where another record was refused.
 		err = fmt.Errorf("flush: %w: %w", stream.ErrTransient, ferr)
 		g.fail(err)
+		g.cl.UnsafeAbortBufferedRecords() // the client would try them until it is closed
 	}
 	return err
 }

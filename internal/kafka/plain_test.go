@@ -187,6 +187,104 @@ func TestPlainGroup_Commit_failsBehindTheFirstStage(t *testing.T) {
 	}
 }
 
+// A batch that stands does so until it is committed or the session ends, whatever
+// becomes of the next try.
+func TestPlainGroup_Commit_standsUntilTheEnd(t *testing.T) {
+	for name, second := range map[string]func(*kfake.Cluster, *kafka.PlainGroup, chan struct{}){
+		"a refusal for now": func(kc *kfake.Cluster, _ *kafka.PlainGroup, _ chan struct{}) {
+			kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.UnknownServerError})
+		},
+		"too large": func(kc *kfake.Cluster, _ *kafka.PlainGroup, _ chan struct{}) {
+			kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "out", Err: kerr.MessageTooLarge})
+		},
+		"lease": func(kc *kfake.Cluster, g *kafka.PlainGroup, away chan struct{}) {
+			noAnswers(kc, kmsg.Heartbeat, away)
+			g.Lapse()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+			put(t, cfg, "a", 0, "1")
+			g := openPlain(t, cfg)
+			pollN(t, g.Poll, 1)
+			kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "state", Err: kerr.MessageTooLarge})
+			var re *kafka.RecordError
+			if _, err := g.Commit(patient(t), staged()); !errors.As(err, &re) || !re.Standing {
+				t.Fatalf("Commit = %v, want a batch that stands", err)
+			}
+			away := make(chan struct{})
+			defer close(away)
+			second(kc, g, away)
+			ok, err := g.Commit(patient(t), staged())
+			if ok || err == nil {
+				t.Errorf("second Commit = %v, %v; want an error", ok, err)
+			}
+			if _, err := g.Poll(patient(t), 1); err == nil || errors.Is(err, stream.ErrTransient) {
+				t.Errorf("Poll afterwards = %v: it goes on, and the batch does not stand", err)
+			}
+		})
+	}
+}
+
+// Who comes with the same instance id has the partitions at once. The one that is
+// replaced writes no stage any more, long before its lease is over.
+func TestPlainGroup_twinWritesNothing(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+	put(t, cfg, "a", 0, "1")
+	open := func() *kafka.PlainGroup {
+		g, err := kafka.OpenPlainGroup(patient(t), cfg, kafka.PlainOptions{
+			Group: "g", InstanceID: "0", Inputs: []string{"a", "b"}, Outputs: []string{"out", "state", "position"},
+			Last:           [][]string{{"state"}, {"position"}},
+			SessionTimeout: 45 * time.Second, HeartbeatInterval: 3 * time.Second, RebalanceTimeout: long,
+		}, newTable(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(g.Close)
+		return g
+	}
+	old := open()
+	pollN(t, old.Poll, 1)
+	twin := open()
+	pollN(t, twin.Poll, 1)
+	if ok, err := twin.Commit(patient(t), staged()); !ok || err != nil {
+		t.Fatalf("Commit of the twin = %v, %v", ok, err)
+	}
+	if ok, err := old.Commit(patient(t), staged()); ok {
+		t.Errorf("Commit of the one that was replaced = %v, %v", ok, err)
+	}
+	for _, topic := range []string{"out", "state", "position"} {
+		if n := kc.PartitionInfo(topic, 0).HighWatermark; n != 1 {
+			t.Errorf("%s has %d records, want the twin's", topic, n)
+		}
+	}
+}
+
+// What was not acknowledged in time is not tried any more: it must not land when
+// the next owner has begun.
+func TestPlainGroup_Commit_givesUpWhatIsBuffered(t *testing.T) {
+	cfg, kc := start(t, 1, "a", "b", "out", "state", "position")
+	put(t, cfg, "a", 0, "1")
+	g, err := kafka.OpenPlainGroup(patient(t), cfg, kafka.PlainOptions{
+		Group: "g", Inputs: []string{"a", "b"}, Outputs: []string{"out", "state", "position"}, Last: [][]string{{"state"}, {"position"}},
+		SessionTimeout: 45 * time.Second, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: long, CommitTimeout: time.Second,
+	}, newTable(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	pollN(t, g.Poll, 1)
+	fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "state", Err: kerr.NotEnoughReplicas, Count: -1})
+	if ok, err := g.Commit(patient(t), staged()); ok || err == nil || fault.Hits() == 0 {
+		t.Fatalf("Commit = %v, %v after %d refusals", ok, err, fault.Hits())
+	}
+	fault.Remove()
+	time.Sleep(time.Second) // four tries of the client
+	if n := kc.PartitionInfo("state", 0).HighWatermark; n != 0 {
+		t.Errorf("%d states landed behind the end of the session", n)
+	}
+}
+
 // Where the state topic takes less at once than was sent, its stage is written
 // again in parts: the batch is not read again in another cut.
 func TestPlainGroup_Commit_stateTopicTakesLess(t *testing.T) {

@@ -69,6 +69,27 @@ func (j *joiner) apply(ctx context.Context, b *share, r *stream.Record) error {
 		return err
 	}
 	j.deadLetter(b, r, class, err)
+	return j.renewBehind(ctx, b, p, r)
+}
+
+// renewBehind has written again, at least once, what a batch may have told of a
+// subject before the record was set aside: nothing that is read later does.
+func (j *joiner) renewBehind(ctx context.Context, b *share, p *partition, r *stream.Record) error {
+	if _, ok := j.poison[where(r)]; !ok || j.cfg.VerifyDigest {
+		return nil
+	}
+	key, err := events.ParseKey(string(r.Key))
+	if err != nil || stream.PartitionOf(r.Key, j.cfg.Partitions) != r.Partition || !j.cfg.Rules.Knows(&key) {
+		return nil // nothing was told of it
+	}
+	t, err := j.touch(ctx, b, p, key, r.Key)
+	if err != nil {
+		return err
+	}
+	if t.cause.topic == "" {
+		t.cause = where(r)
+	}
+	t.renewAll()
 	return nil
 }
 

@@ -552,3 +552,72 @@ func TestLoop_batchThatStandsIsCommittedAgain(t *testing.T) {
 		t.Errorf("Step = %v after %d commits; want the end of the session", err, len(s.wrote))
 	}
 }
+
+// What a batch told of a subject before its record was set aside is told anew: the
+// task and the discrepancies are those of the state that is there.
+func TestLoop_setAsideBehindTheFirstStage(t *testing.T) {
+	for what, record := range map[string]func(w *world) stream.Record{
+		"a task":        func(w *world) stream.Record { return w.hook("o2", "done", minute(2), events.TrustSigned) },
+		"a discrepancy": func(w *world) stream.Record { return w.expect("o2", "11.00", 0) },
+	} {
+		w := newWorld(t)
+		w.now = minute(9)
+		w.believing()
+		w.append(w.hook("o2", "wait", minute(1), events.TrustSigned), w.expect("o2", "10.00", 0))
+		w.drain()
+		was, had := w.task("o2")
+		w.append(record(w))
+		recs := first(w, 9)
+		w.step(recs, false) // from here on a step of them writes the same
+		large := of(w.step(recs, false).Out, topics.OrderState, key("o2").String())
+		s := &script{polls: []polled{{recs, nil}}, commits: []committed{{false, standing{tooLarge{large}}}, {true, nil}}}
+		l := &reconciler.Loop{Engine: w.eng, Log: quiet}
+		if err := l.Step(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range s.wrote[0] { // the first stage
+			if r.Topic != topics.OrderState && r.Topic != topics.ReconcilerPosition {
+				w.append(r)
+			}
+		}
+		w.append(s.wrote[1]...)
+		if now, has := w.task("o2"); now != was || has != had {
+			t.Errorf("%s: the poller has the task %v %+v, before %v %+v", what, has, now, had, was)
+		}
+		if n := len(w.table(topics.Discrepancy)); n != 0 {
+			t.Errorf("%s: %d discrepancies that no state has", what, n)
+		}
+	}
+}
+
+// Without transactions the position does not tell that another member wrote states:
+// memory is not kept over a rebalance.
+func TestEngine_memoryIsNotKeptWithoutTransactions(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	w.believing()
+	w.append(w.hook("o1", "wait", minute(1), events.TrustSigned))
+	w.drain()
+	mine, another := w.eng, func() *reconciler.Engine { w.believing(); return w.eng }
+	w.append(w.hook("o1", "run", minute(2), events.TrustSigned), w.hook("o1", "done", minute(3), events.TrustSigned))
+	mine.Revoke([]int32{0, 1, 2, 3})
+	b, err := another().Step(t.Context(), first(w, 9), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.Out { // and dies before its positions
+		if r.Topic != topics.ReconcilerPosition {
+			w.append(r)
+		}
+	}
+	w.eng = mine
+	for n := range int32(partitions) {
+		if err := w.restore(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.step(first(w, 1), true)
+	if st := w.state("o1"); st.Status != events.StatusCompleted {
+		t.Errorf("o1 went back to %v", st.Status)
+	}
+}

@@ -21,6 +21,11 @@ func (j *joiner) sideOutputs(b *share, t *touched) error {
 			j.cfg.Rules.Read(&j.mem.reading, t.key, t.state.Evidence)
 			j.view(t, true)
 		}
+	} else if t.renew != nil && t.had { // as it is in memory
+		j.cfg.Rules.Read(&j.mem.reading, t.key, t.rows)
+		t.after = j.mem.reading.Assess(&j.mem.was)
+	}
+	if t.changed || t.renew != nil {
 		if err := j.discrepancies(b, t); err != nil {
 			return err
 		}

@@ -74,7 +74,8 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 	if err != nil {
 		return nil, err
 	}
-	if p != nil && found && sameAs(p, pos) {
+	// Without transactions another member may have written states and no position.
+	if p != nil && found && r.cfg.VerifyDigest && sameAs(p, pos) {
 		p.source = sourceMemory
 	} else {
 		if err := forget(); err != nil {

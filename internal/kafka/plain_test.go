@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,7 +280,13 @@ func TestPlainGroup_Commit_givesUpWhatIsBuffered(t *testing.T) {
 		t.Fatalf("Commit = %v, %v after %d refusals", ok, err, fault.Hits())
 	}
 	fault.Remove()
-	time.Sleep(time.Second) // four tries of the client
+	var beats atomic.Int32
+	kc.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kc.KeepControl()
+		beats.Add(1)
+		return nil, nil, false
+	})
+	eventually(t, "ten heartbeats: four tries of the client", func() bool { return beats.Load() >= 10 })
 	if n := kc.PartitionInfo("state", 0).HighWatermark; n != 0 {
 		t.Errorf("%d states landed behind the end of the session", n)
 	}

@@ -191,7 +191,8 @@ type Reconciler struct {
 	// MaxBatch and MaxBatchBytes end a batch, which is one transaction: in input
 	// records, and in bytes of their keys and values. More make fewer
 	// transactions when behind, and cost memory (about 10 KB a subject) and time
-	// until a rebalance can go on.
+	// until a rebalance can go on. With AtLeastOnce MaxBatch is at most 5,000: a start
+	// writes anew what one batch may have left half written.
 	MaxBatch      int  `koanf:"max_batch" yaml:"max_batch"`
 	MaxBatchBytes Size `koanf:"max_batch_bytes" yaml:"max_batch_bytes"`
 	// CommitInterval is the time between two transactions under load, on average

@@ -214,10 +214,10 @@ var errLeaseOver = fmt.Errorf("%w: the lease ended behind the first stage", stre
 
 // leased says until when nobody else can have our partitions, and whether that
 // is long enough to begin a stage. Who comes with our instance id gets them at
-// once, though: so a static member asks whether it still is one. A rebalance that waits for this very batch is
-// no obstacle: the coordinator waits too, for the rebalance timeout. But it
-// answers the heartbeats of who did not join in time, too, or whose place a twin
-// has; so it is asked.
+// once, though, so a static member asks whether it still is one. A rebalance that
+// waits for this very batch is no obstacle: the coordinator waits too, for the
+// rebalance timeout. But it answers the heartbeats of who did not join in time,
+// too; so it is asked then as well.
 func (g *PlainGroup) leased() (until time.Time, ok bool) {
 	waiting := g.blocked.Load()
 	until, ok = g.lease.until(time.Now(), waiting)

@@ -41,8 +41,11 @@ type joiner struct {
 	spoil    func()   // tests have memory written over with it that is released
 }
 
+// numberOf is the joiner that has a partition, of so many.
+func numberOf(partition int32, joiners int) int { return int(partition) % joiners }
+
 // mine reports whether the joiner has a partition.
-func (j *joiner) mine(partition int32) bool { return int(partition)%j.cfg.Joiners == j.number }
+func (j *joiner) mine(partition int32) bool { return numberOf(partition, j.cfg.Joiners) == j.number }
 
 type coordinate struct {
 	topic     string

@@ -27,7 +27,7 @@ func (e *Engine) busy(records []stream.Record, rest bool) (out []*joiner) {
 }
 
 func (e *Engine) joinerOf(partition int32) *joiner {
-	return e.joiners[int(partition)%len(e.joiners)]
+	return e.joiners[numberOf(partition, len(e.joiners))]
 }
 
 // sideBySide calls do for all joiners at once and waits for all of them.
@@ -67,8 +67,8 @@ type given struct {
 	runs []run
 }
 
-// by is how a joiner gives outputs away: to whom it may concern at once if it is
-// alone.
+// by is how a joiner gives outputs away: to whoever takes them, without a lock
+// if it is alone.
 func (g *given) by(j *joiner, alone bool) func([]stream.Record) bool {
 	if alone || g.give == nil {
 		return g.give

@@ -36,6 +36,7 @@ func TestRules_bite(t *testing.T) {
 		{"TLS is verified", "internal/kafka/x.go", "package p\nvar _ = 1\nfunc f() { g(T{InsecureSkipVerify: true}) }", "package p\nfunc f() { g(T{InsecureSkipVerify: true, VerifyConnection: v}) }"},
 		{"no banned import", "internal/poller/x_test.go", "package p\nimport \"math/rand\"", "package p\nimport \"math/rand/v2\""},
 		{"no banned import", "internal/poller/x_test.go", "package p\nimport \"github.com/stretchr/testify/assert\"", "package p\nimport \"github.com/google/go-cmp/cmp\""},
+		{"no banned import", "internal/codec/x.go", "package p\nimport \"unsafe\"", "package p\nimport \"strings\""},
 		{"pure packages are pure", "internal/order/x.go", "package p\nimport \"sync\"", "package p\nimport \"strings\""},
 		{"pure packages are pure", "internal/order/x.go", "package p\nimport \"time\"\nvar t = time.Now", "package p\nimport \"time\"\nvar t = time.Second"},
 		{"pure packages are pure", "internal/order/x.go", "package p\nfunc f() { go f() }", "package p\nfunc f() { f() }"},

@@ -26,29 +26,7 @@ func (r *reader) open(t *Texts, value []byte) {
 		r.s = string(value[frameSize:])
 		return
 	}
-	r.s = t.hold(value[frameSize:])
-}
-
-// Texts is memory for the texts of many values: one allocation for some dozens
-// of them, which lives as long as any of their texts. The zero Texts is ready
-// for use; it must not be copied, nor used by two goroutines.
-type Texts struct{ b strings.Builder }
-
-// textRoom is what is made room for at once.
-const textRoom = 64 << 10
-
-// Text is string(b) in t's memory.
-func (t *Texts) Text(b []byte) string { return t.hold(b) }
-
-// hold is string(b) in t's memory.
-func (t *Texts) hold(b []byte) string {
-	if t.b.Cap()-t.b.Len() < len(b) {
-		t.b.Reset()
-		t.b.Grow(max(len(b), textRoom))
-	}
-	at := t.b.Len()
-	t.b.Write(b)
-	return t.b.String()[at:]
+	r.s = t.Text(value[frameSize:])
 }
 
 // close finds what follows the value.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
@@ -163,7 +164,7 @@ func (j *joiner) decode(ctx context.Context, obs *observation, r *stream.Record)
 	case 0:
 		w := &m.webhook
 		*w = events.Webhook{}
-		if err := j.cfg.Codec.ReadWebhook(ctx, &m.texts, r.Value, w); err != nil {
+		if err := j.cfg.Codec.ReadWebhook(ctx, &m.passing, r.Value, w); err != nil {
 			return err
 		}
 		obs.key, obs.source, obs.id, obs.rows = w.Key, "webhook", w.EventID, rules.AppendWebhook(obs.rows, w, &at)
@@ -174,7 +175,7 @@ func (j *joiner) decode(ctx context.Context, obs *observation, r *stream.Record)
 	case 1:
 		i := &m.intent
 		*i = events.Intent{}
-		if err := j.cfg.Codec.ReadIntent(ctx, &m.texts, r.Value, i); err != nil {
+		if err := j.cfg.Codec.ReadIntent(ctx, &m.passing, r.Value, i); err != nil {
 			return err
 		}
 		obs.key, obs.source, obs.id, obs.rows = i.Key, "intent", i.EventID, rules.AppendIntent(obs.rows, i, &at)
@@ -182,7 +183,7 @@ func (j *joiner) decode(ctx context.Context, obs *observation, r *stream.Record)
 	case 2:
 		c := &m.check
 		*c = events.StatusCheck{}
-		if err := j.cfg.Codec.ReadStatusCheck(ctx, &m.texts, r.Value, c); err != nil {
+		if err := j.cfg.Codec.ReadStatusCheck(ctx, &m.passing, r.Value, c); err != nil {
 			return err
 		}
 		obs.key, obs.source, obs.id, obs.rows = c.Key, "poll", c.EventID, rules.AppendCheck(obs.rows, c, &at)
@@ -298,7 +299,7 @@ func (j *joiner) change(b *share, t *touched, rows []events.Evidence, c order.Ch
 	rules.Read(in, t.key, rows)
 	shows := in.Announced()
 	if shows.Status == events.StatusUnknown && shows.Rule == order.RuleNoKnownStatus {
-		j.mem.counts.unknown.add(t.key.Provider)
+		j.mem.counts.unknown.add(events.Provider(strings.Clone(string(t.key.Provider)))) // the key's memory is the subject's
 	}
 	before := t.shown
 	t.take(rows, c)

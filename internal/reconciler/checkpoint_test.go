@@ -102,7 +102,7 @@ func (k *keeper) start() {
 		k.t.Fatal(err)
 	}
 	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
-	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: reconciler.NewEngine(reconciler.Config{
+	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: newEngine(reconciler.Config{
 		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open})}
 	k.log.read = 0
 	var log stream.Log = k.log

@@ -96,11 +96,13 @@ func (j *joiner) early(b *share, g *giving) error {
 // is in the processor's caches.
 func (j *joiner) leave(b *share) {
 	t := j.mem.subject
-	if t == nil {
+	switch {
+	case t == nil: // nothing of its records was joined
+		j.mem.passing.Release()
 		return
-	}
-	if !t.done {
+	case !t.done:
 		b.hold(t)
+		j.mem.passing.Keep()
 		return
 	}
 	b.outcomes = append(b.outcomes, t.outcome())

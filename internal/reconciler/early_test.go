@@ -125,9 +125,8 @@ func broken(t *testing.T) *codec.Codec {
 const foreign = 1000
 
 func (w *world) nervous() {
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, ReuseOutputs: true, Joiners: w.joiners,
+	w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, ReuseOutputs: true, Joiners: w.joiners,
 		OpenTable: func(int32) (table.Table, error) { return nervous{slab.New(), key("o3").String()}, nil }})
-	w.eng.Spoil()
 	for n := range int32(partitions) {
 		if err := w.restore(n); err != nil {
 			w.t.Fatal(err)
@@ -351,5 +350,31 @@ func TestEngine_earlyLeavesOldRulesAndStubs(t *testing.T) {
 				t.Errorf("marks of %s: %q", name, marks)
 			}
 		}
+	}
+}
+
+// What is counted of a batch is told at its end, when the texts of its records are
+// written over.
+func TestEngine_StepEarly_countsOutliveTexts(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	obs := counted{}
+	w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs, Joiners: w.joiners})
+	for n := range int32(partitions) {
+		if err := w.restore(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 9 {
+		w.append(w.hook(fmt.Sprint("o", i), "odd", minute(1), events.TrustSigned))
+	}
+	if _, err := w.eng.StepEarly(t.Context(), first(w, 9), true, func([]stream.Record) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.eng.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	if obs["acme"] != 9 || obs["changed"] != 9 {
+		t.Errorf("told %v; want 9 unknown words of acme and 9 changes", obs)
 	}
 }

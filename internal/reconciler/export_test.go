@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (e *Engine) FinishTorn(ctx context.Context, records []stream.Record) (class
 }
 
 // Spoil has the memory of a subject written over with what no state says before
-// it is used for the next one.
+// it is used for the next one, and that of a batch's texts before the next batch.
 func (e *Engine) Spoil() {
 	for _, j := range e.joiners {
 		j.spoil = j.spoiling()
@@ -83,6 +84,9 @@ func (e *Engine) Spoil() {
 func (j *joiner) spoiling() func() {
 	return func() {
 		m, from := &j.mem, j.mem.level
+		m.passing.Release()
+		m.passing.Text(bytes.Repeat([]byte{0xff}, m.passing.Left()))
+		m.passing.Release()
 		row := events.Evidence{Kind: events.EvidenceForget, Word: "spoilt", Facts: events.Facts{FiatAmount: "spoilt"}}
 		eachSince(&m.rows, from.rowsChunk, from.rows, func(r *events.Evidence) { *r = row })
 		eachSince(&m.encoded, from.encodedChunk, from.encoded, func(s *string) { *s = "spoilt" })

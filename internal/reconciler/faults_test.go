@@ -63,7 +63,7 @@ func TestEngine_groupOffsetsDecideNothing(t *testing.T) {
 		for _, topic := range topics.Inputs() {
 			committed[topic] = offset
 		}
-		eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+		eng := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
 		next, err := eng.Restore(t.Context(), n, w.log, committed)
 		if want := map[string]int64{topics.Webhook: 1, topics.Intent: 0, topics.StatusCheck: 0}; err != nil || !maps.Equal(next, want) {
 			t.Errorf("Restore with the group at %d = %v, %v; want %v", offset, next, err, want)
@@ -92,7 +92,7 @@ func TestEngine_inputLostItsTail(t *testing.T) {
 	w.now = minute(9)
 	w.append(w.hook("o1", "wait", minute(1), events.TrustSigned), w.hook("o1", "done", minute(2), events.TrustSigned))
 	w.drain()
-	eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+	eng := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
 	n := stream.PartitionOf([]byte(key("o1").String()), partitions)
 	_, err := eng.Restore(t.Context(), n, cut{w.log, 1}, nil)
 	if !errors.Is(err, stream.ErrLoss) || !strings.Contains(err.Error(), "position is at 2") {
@@ -201,7 +201,7 @@ func TestEngine_panicBecomesADeadLetter(t *testing.T) {
 	w := newWorld(t)
 	w.now = minute(9)
 	obs := counted{}
-	eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs,
+	eng := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs,
 		OpenTable: func(int32) (table.Table, error) { return nervous{slab.New(), key("o1").String()}, nil }})
 	for n := range int32(partitions) {
 		if _, err := eng.Restore(t.Context(), n, w.log, nil); err != nil {
@@ -349,7 +349,7 @@ func TestEngine_crashBetweenStages(t *testing.T) {
 				}
 				w.append(r)
 			}
-			w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
+			w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
 			for n := range int32(partitions) {
 				if _, err := w.eng.Restore(t.Context(), n, w.log, nil); err != nil {
 					t.Fatal(err)
@@ -380,7 +380,7 @@ func TestEngine_statesGoneWithoutTransactions(t *testing.T) {
 	w.drain()
 	n := stream.PartitionOf([]byte(key("o1").String()), partitions)
 	w.log.Truncate(topics.OrderState, n, 1<<40)
-	eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
+	eng := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
 	if _, err := eng.Restore(t.Context(), n, w.log, nil); !errors.Is(err, stream.ErrLoss) {
 		t.Errorf("Restore = %v; want ErrLoss", err)
 	}

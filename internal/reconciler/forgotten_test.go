@@ -116,7 +116,7 @@ func TestEngine_stubsThatMustStay(t *testing.T) {
 	t.Run("no transactions", func(t *testing.T) {
 		w := begin(t)
 		w.expire(0)
-		w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
+		w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec})
 		for n := range int32(partitions) {
 			if err := w.restore(n); err != nil {
 				t.Fatal(err)

@@ -60,7 +60,7 @@ func TestLoop_countsWhatIsCommitted(t *testing.T) {
 		w := newWorld(t)
 		w.codec = withRegistry(t, func(id int) (string, error) { return "", fmt.Errorf("%w: id %d", codec.ErrUnknownSchema, id) })
 		obs := counted{}
-		w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs})
+		w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs})
 		for n := range int32(partitions) {
 			if _, err := w.eng.Restore(t.Context(), n, w.log, nil); err != nil {
 				t.Fatal(err)
@@ -131,7 +131,7 @@ func TestEngine_unconfiguredAccountIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	obs := counted{}
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: other, Codec: w.codec, VerifyDigest: true, Observer: obs})
+	w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: other, Codec: w.codec, VerifyDigest: true, Observer: obs})
 	for n := range int32(partitions) {
 		if _, err := w.eng.Restore(t.Context(), n, w.log, nil); err != nil {
 			t.Fatal(err)

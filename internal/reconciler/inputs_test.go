@@ -32,7 +32,7 @@ func TestEngine_inputMadeAnew(t *testing.T) {
 	w.append(w.hook("o1", "wait", minute(1), events.TrustSigned))
 	w.drain() // positions without ids
 	restore := func(ids map[string]string) (*reconciler.Engine, error) {
-		e := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+		e := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
 		var first error
 		for n := range int32(partitions) {
 			var log stream.Log = w.log

@@ -122,6 +122,9 @@ func (j *joiner) step(ctx context.Context, records []stream.Record, rest bool, g
 
 func (j *joiner) try(ctx context.Context, records []stream.Record, rest bool, g *giving) error {
 	j.mem.begin(maxScratch / j.cfg.Joiners)
+	if j.spoil != nil {
+		j.spoil()
+	}
 	b := j.mem.batch(j.outputs())
 	b.Out = b.records[:0]
 	if cap(b.Out) < j.mem.out {
@@ -307,7 +310,7 @@ func (j *joiner) touch(ctx context.Context, b *share, p *partition, key events.K
 			t.known = j.mem.encoded.room(usualRows)
 			known = &t.known
 		}
-		if err = j.cfg.Codec.RereadState(ctx, &j.mem.texts, key.Kind, old.value, &t.state, known); err != nil {
+		if err = j.cfg.Codec.RereadState(ctx, &j.mem.passing, key.Kind, old.value, &t.state, known); err != nil {
 			err = ownRecord(err) // a restore that can trust the digest does not decode every state
 		}
 		t.state.Evidence = j.mem.rows.keep(t.state.Evidence, 0)

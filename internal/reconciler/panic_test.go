@@ -20,7 +20,7 @@ import (
 func (w *world) nervously(id string) counted {
 	w.t.Helper()
 	obs := counted{}
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs,
+	w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Observer: obs,
 		OpenTable: func(int32) (table.Table, error) { return nervous{slab.New(), key(id).String()}, nil }})
 	for n := range int32(partitions) {
 		if err := w.restore(n); err != nil {

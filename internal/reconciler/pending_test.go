@@ -56,7 +56,7 @@ func TestEngine_refusalOfAnOrderThatBecameKnown(t *testing.T) {
 func TestEngine_unknownHintsAreBounded(t *testing.T) {
 	w := newWorld(t)
 	obs := &verdicts{}
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec,
+	w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec,
 		VerifyDigest: true, UnknownHints: 30, Observer: obs}) // a lane has a tenth: 3 a partition
 	for n := range int32(partitions) {
 		if _, err := w.eng.Restore(t.Context(), n, w.log, nil); err != nil {
@@ -120,7 +120,7 @@ func (*verdicts) DeadLetter(string)                {}
 // it is not kept, and when the stub has gone the bound is what it was.
 func TestEngine_hintsOfForgottenSubjects(t *testing.T) {
 	w := newWorld(t)
-	w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec,
+	w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec,
 		VerifyDigest: true, UnknownHints: 10}) // a lane has one a partition
 	for n := range int32(partitions) {
 		if err := w.restore(n); err != nil {

@@ -189,7 +189,7 @@ func TestLoop_restoreTellsItsProgress(t *testing.T) {
 }
 
 func newLoop(w *world) *reconciler.Loop {
-	eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+	eng := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
 	return &reconciler.Loop{Engine: eng, Log: quiet, Now: time.Now}
 }
 

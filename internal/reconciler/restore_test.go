@@ -114,7 +114,7 @@ func TestEngine_memoryIsKeptOverARebalance(t *testing.T) {
 func TestEngine_restoreFindsEverythingGone(t *testing.T) {
 	w := newWorld(t)
 	w.now = minute(9)
-	e := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+	e := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
 	if _, err := e.Restore(context.Background(), 0, w.log, map[string]int64{topics.Webhook: 7, topics.Intent: -1}); !errors.Is(err, stream.ErrLoss) {
 		t.Errorf("restore of nothing beside committed offsets = %v, want ErrLoss", err)
 	}

@@ -16,12 +16,13 @@ type scratch struct {
 	list     []*touched
 	after    []outcome
 	cause    []coordinate
-	records  int // of the batch that were read so far
-	subjects int // that they were about
-	out      int // records that the last batch wrote
-	texts    codec.Texts
-	hash     []byte // what is hashed
-	value    []byte // of the entry that was read last
+	records  int         // of the batch that were read so far
+	subjects int         // that they were about
+	out      int         // records that the last batch wrote
+	texts    codec.Texts // names, and what else outlives its subject
+	passing  codec.Texts // of records and states: nobody has them once their subject is left
+	hash     []byte      // what is hashed
+	value    []byte      // of the entry that was read last
 	counts   counts
 
 	chains  chains      // of the batch, where outputs are given early
@@ -55,6 +56,7 @@ func (s *scratch) begin(most int) {
 	s.after = s.after[:0]
 	s.cause, s.records, s.subjects = s.cause[:0], 0, 0
 	s.byKey, s.ended, s.subject = false, false, nil
+	s.passing.Reset()
 	s.counts.clear()
 	if s.names == nil {
 		s.names = map[string]*touched{}
@@ -78,10 +80,11 @@ func (s *scratch) remember() {
 	s.level = level{s.touched.used, s.rows.chunk, s.rows.used, s.encoded.chunk, s.encoded.used}
 }
 
-// release makes free what was taken since. Texts are not: names, and what
-// is told of a batch, may be parts of them.
+// release makes free what was taken since, and the texts of the subject and its
+// records.
 func (s *scratch) release() {
 	m := &s.level
+	s.passing.Release()
 	s.touched.used = m.touched
 	s.rows.chunk, s.rows.used = m.rowsChunk, m.rows
 	s.encoded.chunk, s.encoded.used = m.encodedChunk, m.encoded

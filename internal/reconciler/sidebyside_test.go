@@ -106,7 +106,7 @@ func TestEngine_joinersFail(t *testing.T) {
 			}
 			return byID{}.SchemaByID(t.Context(), id)
 		})
-		w.eng = reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Joiners: partitions,
+		w.eng = newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true, Joiners: partitions,
 			OpenTable: func(n int32) (table.Table, error) {
 				if n != whole && whole >= 0 {
 					return failing{slab.New(), disk}, nil

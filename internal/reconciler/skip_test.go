@@ -38,7 +38,7 @@ func TestSkipTo(t *testing.T) {
 	}
 	skipped := 0
 	for n, rec := range latest {
-		eng := reconciler.NewEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
+		eng := newEngine(reconciler.Config{Topics: topics, Partitions: partitions, Rules: w.rules, Codec: w.codec, VerifyDigest: true})
 		if _, err := eng.Restore(t.Context(), n, w.log, nil); !errors.Is(err, stream.ErrLoss) {
 			t.Fatalf("Restore of partition %d beside a gap = %v, want ErrLoss", n, err)
 		}

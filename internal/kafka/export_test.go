@@ -72,3 +72,14 @@ func FromClient(r *kgo.Record) stream.Record { return fromClient(r) }
 func Raised(id int64, epoch int16, inits int64, nowID int64, nowEpoch int16, nowInits int64) bool {
 	return under{id, epoch, inits}.raised(under{nowID, nowEpoch, nowInits})
 }
+
+// NewPool is an empty pool.
+func NewPool() *pool { return new(pool) }
+
+// Pooled is what a pool keeps: pieces of records, and bytes.
+func Pooled(p *pool) (records, bytes int) {
+	for _, b := range p.bytes {
+		bytes += cap(b)
+	}
+	return len(p.records), bytes
+}

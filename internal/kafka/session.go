@@ -37,6 +37,8 @@ type session struct {
 	// polled and batch belong to the goroutine that polls: Poll returned since the
 	// last Commit, and it returned records.
 	polled, batch bool
+	// loan is what Poll returned since; nil where that is the caller's for good.
+	loan *loan
 
 	// blocked: a rebalance waits for the batch. committing: Commit is ending its
 	// transaction, and a revocation must not wait for the table. deferred: one did
@@ -318,11 +320,17 @@ func (s *session) poll(ctx context.Context, n int) ([]stream.Record, error) {
 	}
 	s.revokeLate()
 	if !s.batch {
+		if s.loan != nil {
+			s.loan.take()
+		}
 		s.allow()
 	}
 	fetches := s.cl.PollRecords(ctx, n) // returns with rebalances blocked
 	s.polled = true
 	rs := fromFetches(fetches)
+	if s.loan != nil {
+		s.loan.lend(fetches)
+	}
 	s.batch = s.batch || len(rs) > 0
 	if err := s.err(); err != nil {
 		return rs, err

@@ -115,6 +115,7 @@ func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream
 	if err != nil {
 		return nil, err
 	}
+	s.loan = new(loan)
 	g := &TxnGroup{session: s, opts: opts, chunks: chunks{}}
 	if err := g.connect(ctx, cfg); err != nil {
 		s.close()
@@ -145,6 +146,7 @@ func (g *TxnGroup) connect(ctx context.Context, cfg Config) error {
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(256<<20),
 		pack,
+		kgo.WithPools(new(pool)),
 		kgo.WithHooks(&g.inits, &g.ends),
 	)
 	g.beforeRestore = g.forgetRebalance
@@ -185,7 +187,9 @@ func (g *TxnGroup) Poll(ctx context.Context, n int) ([]stream.Record, error) {
 }
 
 // Commit writes out and the offsets of everything that Poll returned since the
-// last Commit, atomically.
+// last Commit, atomically. After (true, nil) keys, values and headers of those
+// records are there until the next Poll, and written over then: whoever wants
+// some of them for longer copies them.
 //
 // (true, nil): committed. (false, nil): aborted, because partitions were taken
 // away, the broker asked for it, or a topic took less at once than was sent; the
@@ -236,6 +240,7 @@ func (g *TxnGroup) Commit(ctx context.Context, out []stream.Record) (bool, error
 	if err != nil {
 		return false, g.die("commit transaction", err)
 	}
+	g.loan.over = committed
 	return committed, nil
 }
 
@@ -256,6 +261,7 @@ func (g *TxnGroup) begin() (bool, error) {
 	g.under = g.now(context.Background())
 	if err := g.txn.Begin(); err != nil {
 		g.batch, g.polled = false, false
+		g.loan.end()
 		g.mu.Unlock()
 		return false, g.die("begin transaction", err)
 	}
@@ -268,6 +274,7 @@ func (g *TxnGroup) begin() (bool, error) {
 // done is after the end of a transaction.
 func (g *TxnGroup) done() {
 	g.open, g.batch, g.polled = nil, false, false
+	g.loan.end()
 	g.mu.Unlock()
 }
 

@@ -32,6 +32,8 @@ type client struct {
 	rng    *rand.Rand
 	all    []stream.Record // that are left to be read
 	polled int
+	given  []stream.Record // as Poll returned them
+	spent  bool            // they were committed
 	sent   []stream.Record // as they were given
 	were   []stream.Record // copies of then
 	lost   [][2][]stream.Record
@@ -50,9 +52,20 @@ type ending struct {
 	wrote bool  // beside err: it was committed all the same
 }
 
+// Poll writes over what it gave for a batch that was committed, as a session does.
 func (c *client) Poll(context.Context, int) ([]stream.Record, error) {
+	for i := range c.given {
+		if r := &c.given[i]; c.spent {
+			clear(r.Key)
+			clear(r.Value)
+		}
+	}
 	c.polled = min(1+c.rng.IntN(60), len(c.all))
-	return c.all[:c.polled], nil
+	c.given, c.spent = nil, false
+	for _, r := range c.all[:c.polled] {
+		c.given = append(c.given, sim.Own(r))
+	}
+	return c.given, nil
 }
 
 func (c *client) Send(out []stream.Record) bool {
@@ -76,8 +89,10 @@ func (c *client) Commit(_ context.Context, out []stream.Record) (bool, error) {
 	}
 	c.ended(what, c.end.ok && c.end.err == nil)
 	if c.end.ok && c.end.err == nil || c.end.wrote {
-		c.w.append(out...)
-		c.all = c.all[c.polled:]
+		for _, r := range out {
+			c.w.append(sim.Own(r))
+		}
+		c.all, c.spent = c.all[c.polled:], true
 	}
 	return c.end.ok, c.end.err
 }

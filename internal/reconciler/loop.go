@@ -29,7 +29,8 @@ type Session interface {
 	// true, a part of the states may be written: the same records are to be committed
 	// again before the next Poll. Any other error leaves the outcome
 	// unknown, and the session is dead. After (true, nil) the session keeps nothing
-	// of out: its memory may be written over.
+	// of out: its memory may be written over. So may that of the records, from the
+	// next Poll on.
 	Commit(ctx context.Context, out []stream.Record) (committed bool, err error)
 	Close()
 }

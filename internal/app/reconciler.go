@@ -53,6 +53,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 		return err
 	}
 	defer closeTables()
+	tide := new(kafka.Tide)
 	loop := &reconciler.Loop{
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
@@ -63,7 +64,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 		CheckpointEvery: c.CheckpointInterval,
 		MaxBatch:        c.MaxBatch, MaxBytes: int(c.MaxBatchBytes), Interval: c.CommitInterval, Now: time.Now, Log: p.Log,
 		Open: func(ctx context.Context, table stream.Table) (reconciler.Session, error) {
-			return p.openSession(ctx, table)
+			return p.openSession(ctx, table, tide)
 		},
 	}
 	metrics.Watch(loop)
@@ -121,14 +122,14 @@ func (p Program) tables() (open func(int32) (table.Table, error), closeAll func(
 	}, nil
 }
 
-func (p Program) openSession(ctx context.Context, table stream.Table) (reconciler.Session, error) {
+func (p Program) openSession(ctx context.Context, table stream.Table, tide *kafka.Tide) (reconciler.Session, error) {
 	c, t := p.Config.Reconciler, p.Config.Topics.Names()
 	tables := []string{t.OrderState, t.CustomerState, t.ReconcilerPosition}
 	outputs := []string{t.OrderState, t.CustomerState, t.Transition, t.Discrepancy, t.CheckSchedule, t.ReconcilerPosition, t.DeadLetter}
 	if c.Guarantee == config.AtLeastOnce {
 		s, err := kafka.OpenPlainGroup(ctx, p.kafka("rampstream-reconciler"), kafka.PlainOptions{
 			Group: c.Group, InstanceID: c.InstanceID, Inputs: t.Inputs(), Outputs: outputs, Tables: tables, CoPartitioned: t.CoPartitioned(),
-			SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop, Compression: c.Compression,
+			SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop, Compression: c.Compression, Tide: tide,
 			Last: [][]string{{t.OrderState, t.CustomerState}, {t.ReconcilerPosition}},
 		}, table)
 		if err != nil {
@@ -138,7 +139,7 @@ func (p Program) openSession(ctx context.Context, table stream.Table) (reconcile
 	}
 	s, err := kafka.OpenTxnGroup(ctx, p.kafka("rampstream-reconciler"), kafka.TxnOptions{
 		Group: c.Group, InstanceID: c.InstanceID, TransactionalID: c.TransactionalID, Inputs: t.Inputs(), Outputs: outputs, Tables: tables, CoPartitioned: t.CoPartitioned(),
-		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop, Compression: c.Compression,
+		TxnTimeout: c.TransactionTimeout, SessionTimeout: c.SessionTimeout, LeaveOnClose: c.LeaveOnStop, Compression: c.Compression, Tide: tide,
 	}, table)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -234,11 +235,17 @@ func (r *reader) failure(ctx context.Context, err error) *fetchError {
 		return &fetchError{err: ctx.Err()}
 	}
 	if errors.Is(err, kerr.OffsetOutOfRange) {
+		// A broker that leads no more answers consumers as a follower, as far as its
+		// own log reaches: what the leader holds decides.
 		ends, eerr := r.log.Ends(ctx, r.partition, r.topic)
 		if eerr != nil {
-			return &fetchError{err: err}
+			return &fetchError{err: eerr, retry: errors.Is(eerr, stream.ErrTransient)}
 		}
-		return &fetchError{err: lossError(r.topic, r.partition, r.pos, r.to, ends[r.topic])}
+		at := ends[r.topic]
+		if r.pos < at.Start || r.pos > at.End || r.to > at.End && r.to != math.MaxInt64 {
+			return &fetchError{err: lossError(r.topic, r.partition, r.pos, r.to, at)}
+		}
+		return &fetchError{err: err, retry: true}
 	}
 	// The leader cache may hold the id of a topic that was recreated.
 	retry := errors.Is(Classify(err), stream.ErrTransient) || kerr.IsRetriable(err)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type PlainOptions struct {
 	SessionTimeout, HeartbeatInterval, RebalanceTimeout time.Duration
 	CommitTimeout                                       time.Duration
 	LeaveOnClose                                        bool
+	// Tide is as in TxnOptions.
+	Tide *Tide
 	// Compression is as in TxnOptions.
 	Compression string
 }
@@ -42,7 +45,7 @@ type PlainGroup struct {
 	*session
 	opts     PlainOptions
 	lease    lease
-	tide     tide
+	tide     *Tide
 	chunks   chunks
 	room     clientRecords // of the last batch, free
 	stage    map[string]int
@@ -65,7 +68,7 @@ func OpenPlainGroup(ctx context.Context, cfg Config, opts PlainOptions, table st
 	if err != nil {
 		return nil, err
 	}
-	g := &PlainGroup{session: s, opts: opts, stage: map[string]int{}, chunks: chunks{}}
+	g := &PlainGroup{session: s, opts: opts, stage: map[string]int{}, chunks: chunks{}, tide: cmp.Or(opts.Tide, new(Tide))}
 	for i, topics := range opts.Last {
 		for _, t := range topics {
 			g.stage[t] = i + 1
@@ -236,7 +239,7 @@ func (g *PlainGroup) stageOut(ctx context.Context, until time.Time, out []stream
 }
 
 func (g *PlainGroup) produce(ctx context.Context, out []stream.Record, rs []kgo.Record, stage int) error {
-	f := failures{tide: &g.tide}
+	f := failures{tide: g.tide}
 	ferr := g.chunks.send(ctx, g.cl, out, rs, func(i int) bool { return g.stage[out[i].Topic] == stage }, f.add)
 	err := f.first([][]kgo.Record{rs}, g.pins)
 	if ferr != nil && !errors.Is(err, stream.ErrLoss) {

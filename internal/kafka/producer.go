@@ -68,7 +68,7 @@ type Producer struct {
 	delivery time.Duration
 	onLoss   func(topic string, partition int32)
 	// Each client tells of its promises in order, and not in that of the other.
-	tide, tideAlone tide
+	tide, tideAlone Tide
 
 	// alone makes the client whose batches have one record, when it is needed.
 	alone  func() (*kgo.Client, error)
@@ -169,7 +169,7 @@ var errLate = errors.New("ctx is done")
 
 // send hands rs to the client and waits for their promises, or until ctx is done
 // (errLate). Beside an error it gives the index of the record that failed first.
-func (p *Producer) send(ctx context.Context, rs []stream.Record, produce func(context.Context, *kgo.Record, func(*kgo.Record, error)), t *tide) ([]stream.Record, int, error) {
+func (p *Producer) send(ctx context.Context, rs []stream.Record, produce func(context.Context, *kgo.Record, func(*kgo.Record, error)), t *Tide) ([]stream.Record, int, error) {
 	// The client's own delivery timeout counts from the record's timestamp, which
 	// is long ago for a record that is written again.
 	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.delivery)

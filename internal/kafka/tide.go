@@ -11,13 +11,17 @@ import (
 	"rampstream/internal/stream"
 )
 
-// tide remembers how far the offsets that were acknowledged to a producer have
+// Tide remembers how far the offsets that were acknowledged to a producer have
 // come in each partition. They only rise: an offset that is given out a second
 // time says that the log was cut there, after an unclean election of a leader
 // that had not all of it, and that what was acknowledged is gone. The client
 // hears of it by sequence numbers alone, and a leader that has forgotten the
 // producer altogether takes any.
-type tide struct {
+//
+// The zero Tide has heard of nothing. One that the sessions of a process share, one
+// after the other, knows what was acknowledged to those before. It may be used by
+// several goroutines.
+type Tide struct {
 	mu   sync.Mutex
 	next map[string][]int64 // by topic and partition: behind the last acknowledged
 	// Acknowledgements come in batches of a partition: the last topic's part of next.
@@ -28,7 +32,7 @@ type tide struct {
 // rises takes an acknowledged offset. It is false where that was given out
 // before, and next is where the partition had come then; the next call compares
 // with this offset. Offsets that the broker left out say nothing.
-func (t *tide) rises(topic string, partition int32, offset int64) (next int64, ok bool) {
+func (t *Tide) rises(topic string, partition int32, offset int64) (next int64, ok bool) {
 	if offset < 0 || partition < 0 {
 		return 0, true
 	}

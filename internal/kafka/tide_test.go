@@ -72,20 +72,30 @@ func TestProducer_Publish_offsetsGoBack(t *testing.T) {
 }
 
 func TestTxnGroup_outputLostItsTail(t *testing.T) {
-	cfg, kc := start(t, 1, "a", "b", "out")
-	put(t, cfg, "a", 0, "1", "2")
-	g := openTxn(t, cfg, txnOptions("0"), newTable(t))
-	if ok, err := g.Commit(patient(t), copies(pollN(t, g.Poll, 2))); !ok || err != nil {
-		t.Fatalf("Commit = %v, %v", ok, err)
-	}
-	put(t, cfg, "a", 0, "3")
-	rs := pollN(t, g.Poll, 1)
-	acknowledges(kc, 1)
-	for range 2 { // the session is dead
-		ok, err := g.Commit(patient(t), copies(rs))
-		if ok || !errors.Is(err, stream.ErrLoss) || !strings.Contains(err.Error(), "out-0") || !strings.Contains(err.Error(), "offsets 1 to 1 are gone") {
-			t.Fatalf("Commit = %v, %v; want ErrLoss that names out-0 and the offsets", ok, err)
-		}
+	for name, renew := range map[string]bool{"within a session": false, "since the session before": true} {
+		t.Run(name, func(t *testing.T) {
+			cfg, kc := start(t, 1, "a", "b", "out")
+			put(t, cfg, "a", 0, "1", "2")
+			o := txnOptions("0")
+			o.Tide = new(kafka.Tide)
+			g := openTxn(t, cfg, o, newTable(t))
+			if ok, err := g.Commit(patient(t), copies(pollN(t, g.Poll, 2))); !ok || err != nil {
+				t.Fatalf("Commit = %v, %v", ok, err)
+			}
+			if renew {
+				g.Close()
+				g = openTxn(t, cfg, o, newTable(t))
+			}
+			put(t, cfg, "a", 0, "3")
+			rs := pollN(t, g.Poll, 1)
+			acknowledges(kc, 1)
+			for range 2 { // the session is dead
+				ok, err := g.Commit(patient(t), copies(rs))
+				if ok || !errors.Is(err, stream.ErrLoss) || !strings.Contains(err.Error(), "out-0") || !strings.Contains(err.Error(), "offsets 1 to 1 are gone") {
+					t.Fatalf("Commit = %v, %v; want ErrLoss that names out-0 and the offsets", ok, err)
+				}
+			}
+		})
 	}
 }
 

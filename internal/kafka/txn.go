@@ -46,6 +46,8 @@ type TxnOptions struct {
 	Compression string
 	// LeaveOnClose gives the partitions up at Close even of a static member.
 	LeaveOnClose bool
+	// Tide is what earlier sessions of the process were acknowledged; nil is nothing.
+	Tide *Tide
 }
 
 func (o *TxnOptions) defaults() {
@@ -80,7 +82,7 @@ type TxnGroup struct {
 	ends   ends
 	under  under // the open transaction, or the last one
 	chunks chunks
-	tide   tide
+	tide   *Tide
 	rooms  []clientRecords // of the last batch, free
 	open   *begun          // the transaction that is open; nil between two
 	lent   atomic.Bool     // mu is held for it from a Send to Commit or Abort
@@ -116,7 +118,7 @@ func OpenTxnGroup(ctx context.Context, cfg Config, opts TxnOptions, table stream
 		return nil, err
 	}
 	s.loan = new(loan)
-	g := &TxnGroup{session: s, opts: opts, chunks: chunks{}}
+	g := &TxnGroup{session: s, opts: opts, chunks: chunks{}, tide: cmp.Or(opts.Tide, new(Tide))}
 	if err := g.connect(ctx, cfg); err != nil {
 		s.close()
 		return nil, err
@@ -265,7 +267,7 @@ func (g *TxnGroup) begin() (bool, error) {
 		g.mu.Unlock()
 		return false, g.die("begin transaction", err)
 	}
-	g.open = &begun{rooms: g.rooms, broken: failures{tide: &g.tide}}
+	g.open = &begun{rooms: g.rooms, broken: failures{tide: g.tide}}
 	g.open.settle = g.open.broken.add
 	g.rooms = nil // until all are acknowledged
 	return true, nil
@@ -468,7 +470,7 @@ func (g *TxnGroup) Close() {
 // failures collects broken promises, and offsets that were given out again. Most
 // batches have none.
 type failures struct {
-	tide *tide
+	tide *Tide
 	mu   sync.Mutex
 	errs map[*kgo.Record]error
 	lost error

@@ -40,7 +40,8 @@ type head struct {
 	Cluster   string            `json:"cluster"`
 	Topics    map[string]string `json:"topics"` // ids of the state topics by name
 	Partition int32             `json:"partition"`
-	From      map[string]int64  `json:"from"` // where the tail of each begins
+	From      map[string]int64  `json:"from"`  // where the tail of each begins
+	Start     map[string]int64  `json:"start"` // of each
 	Rules     string            `json:"rules"`
 	WrittenAt int64             `json:"written_at"` // ms, when From was read
 	States    int64             `json:"states"`     // then
@@ -159,7 +160,7 @@ func (r *restorer) judgeHead(ctx context.Context, h head, ends map[string]stream
 			return &ignored{ignoredCluster, nil}
 		case a.ID != h.Topics[topic]:
 			return &ignored{ignoredTopic, nil}
-		case from < at.Start || from > at.End:
+		case from < at.Start || from > at.End, at.Start > h.Start[topic]:
 			return &ignored{ignoredRange, nil}
 		case age < 0 || age >= a.TombstonesKept:
 			return &ignored{ignoredOld, nil}

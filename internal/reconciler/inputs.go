@@ -3,6 +3,7 @@ package reconciler
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"rampstream/internal/stream"
@@ -23,13 +24,9 @@ func (r *restorer) identify(ctx context.Context, of string) (string, error) {
 		return of, nil
 	}
 	inputs := r.cfg.Topics.Inputs()
-	ids, err := log.Identify(ctx, inputs...)
+	now, err := idsOf(ctx, log, inputs)
 	if err != nil {
 		return "", err
-	}
-	now := make([]string, len(inputs))
-	for i, topic := range inputs {
-		now[i] = ids[topic]
 	}
 	was := strings.Split(of, ",")
 	for i, topic := range inputs {
@@ -38,4 +35,51 @@ func (r *restorer) identify(ctx context.Context, of string) (string, error) {
 		}
 	}
 	return strings.Join(now, ","), nil
+}
+
+func idsOf(ctx context.Context, log stream.Identifier, topics []string) ([]string, error) {
+	ids, err := log.Identify(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(topics))
+	for i, topic := range topics {
+		out[i] = ids[topic]
+	}
+	return out, nil
+}
+
+// held is which state topics hold what is in memory: memory, and a checkpoint of
+// it, must not hide that they are gone from there.
+type held struct {
+	ids    map[string]string // by topic; nil where the log cannot tell
+	starts map[string]int64
+}
+
+// holding gives the state topics as they are now.
+func (r *restorer) holding(ctx context.Context, ends map[string]stream.Range) (held, error) {
+	topics := r.stateTopics()
+	h := held{starts: map[string]int64{}}
+	for _, topic := range topics {
+		h.starts[topic] = ends[topic].Start
+	}
+	log, ok := r.log.(stream.Identifier)
+	if !ok {
+		return h, nil
+	}
+	ids, err := idsOf(ctx, log, topics)
+	if err != nil {
+		return held{}, err
+	}
+	h.ids = map[string]string{}
+	for i, topic := range topics {
+		h.ids[topic] = ids[i]
+	}
+	return h, nil
+}
+
+// still reports whether the topics that held what h says are these, and all of
+// it: compaction alone moves no start.
+func (h held) still(now held) bool {
+	return (h.ids == nil || now.ids == nil || maps.Equal(h.ids, now.ids)) && maps.Equal(h.starts, now.starts)
 }

@@ -79,6 +79,8 @@ type partition struct {
 	revoked  bool
 	// inputs are the ids of the input topics, as in HeaderInputs.
 	inputs string
+	// held is where the states stood when they were read.
+	held held
 	// goal is where each input ended at the restore, and source where the states
 	// came from.
 	goal   map[string]int64

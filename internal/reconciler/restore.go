@@ -74,8 +74,12 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 	if err != nil {
 		return nil, err
 	}
+	stand, err := r.holding(ctx, ends)
+	if err != nil {
+		return nil, err
+	}
 	// Without transactions another member may have written states and no position.
-	if p != nil && found && r.cfg.VerifyDigest && sameAs(p, pos) {
+	if p != nil && found && r.cfg.VerifyDigest && sameAs(p, pos) && p.held.still(stand) {
 		p.source = sourceMemory
 	} else {
 		if err := forget(); err != nil {
@@ -91,7 +95,7 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 			return nil, err
 		}
 	}
-	p.next, p.goal, p.inputs, p.half = next, map[string]int64{}, inputs, half{}
+	p.next, p.goal, p.inputs, p.half, p.held = next, map[string]int64{}, inputs, half{}, stand
 	r.inherit(p, pos)
 	for i, topic := range t.Inputs() {
 		p.goal[topic] = ends[topic].End

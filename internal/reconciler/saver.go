@@ -34,6 +34,9 @@ const (
 // errMoved says that the partition is no longer what the checkpoint began with.
 var errMoved = errors.New("the partition was taken away")
 
+// errEmptied says that a state topic does not hold any more what was read from it.
+var errEmptied = errors.New("a state topic was made anew, or records were deleted from it")
+
 // keepCheckpoints writes checkpoints in a goroutine of its own until the returned
 // function is called.
 func (l *Loop) keepCheckpoints(ctx context.Context) (stop func()) {
@@ -125,6 +128,10 @@ func (l *Loop) save(ctx context.Context, n int32, rest int) (size int64, states 
 		l.mu.Unlock()
 		return 0, 0, errMoved
 	}
+	if !p.held.still(held{h.Topics, h.Start}) {
+		l.mu.Unlock()
+		return 0, 0, errEmptied
+	}
 	now := saved{p.digest, p.states.Len(), time.UnixMilli(h.WrittenAt), maps.Clone(p.next)}
 	if last := p.saved; !last.at.IsZero() && last.digest == now.digest && last.states == now.states && now.at.Sub(last.at) < kept/refreshPart {
 		l.mu.Unlock()
@@ -206,7 +213,7 @@ func (l *Loop) headOf(ctx context.Context, log stream.Log, n int32) (h head, kep
 	}
 	cfg := &l.Engine.cfg
 	topics := []string{cfg.Topics.OrderState, cfg.Topics.CustomerState}
-	h = head{Format: checkpointFormat, Partition: n, Rules: cfg.Rules.Version(), WrittenAt: l.now().UnixMilli(), Topics: map[string]string{}, From: map[string]int64{}}
+	h = head{Format: checkpointFormat, Partition: n, Rules: cfg.Rules.Version(), WrittenAt: l.now().UnixMilli(), Topics: map[string]string{}, From: map[string]int64{}, Start: map[string]int64{}}
 	about, err := d.Describe(ctx, topics...)
 	if err != nil {
 		return head{}, 0, err
@@ -216,7 +223,7 @@ func (l *Loop) headOf(ctx context.Context, log stream.Log, n int32) (h head, kep
 		return head{}, 0, fmt.Errorf("ends: %w", err)
 	}
 	for i, t := range topics {
-		h.Cluster, h.Topics[t], h.From[t] = about[t].Cluster, about[t].ID, ends[t].End
+		h.Cluster, h.Topics[t], h.From[t], h.Start[t] = about[t].Cluster, about[t].ID, ends[t].End, ends[t].Start
 		if k := about[t].TombstonesKept; i == 0 || k < kept {
 			kept = k
 		}

@@ -1,0 +1,29 @@
+package kafka_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"rampstream/internal/stream"
+)
+
+// A broker that led a moment ago and came back as a follower answers consumers
+// still (KIP-392): what its log does not reach yet is out of its range. Nothing is
+// lost while the leader has it.
+func TestLog_Read_outOfRangeOfAFollower(t *testing.T) {
+	cfg, kc := start(t, 1, "s")
+	put(t, cfg, "s", 0, "1", "2")
+	fault := kc.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "s", Err: kerr.OffsetOutOfRange, Count: 1})
+	var got []string
+	err := openLog(t, cfg).Read(patient(t), "s", 0, 0, 2, true, func(r stream.Record) error {
+		got = append(got, string(r.Value))
+		return nil
+	})
+	if err != nil || !slices.Equal(got, []string{"1", "2"}) || fault.Hits() != 1 {
+		t.Errorf("Read = %q, %v, the fault was used %d times; want what the leader has", got, err, fault.Hits())
+	}
+}

@@ -1,0 +1,132 @@
+package reconciler_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"rampstream/internal/checkpoint"
+	"rampstream/internal/reconciler"
+	"rampstream/internal/sim"
+	"rampstream/internal/stream"
+)
+
+// identifying is a described log that tells topics apart at a restore too.
+type identifying struct{ *described }
+
+func (d identifying) Identify(_ context.Context, names ...string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, n := range names {
+		out[n] = d.about[n].ID
+	}
+	return out, nil
+}
+
+// again restores all partitions by a loop.
+func (k *keeper) again() error {
+	k.loop.Assigned([]int32{0, 1, 2, 3})
+	for n := range int32(partitions) {
+		if _, err := k.loop.Restore(k.t.Context(), n, identifying{k.log}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anew makes the topic of order states anew, empty.
+func (k *keeper) anew() {
+	fresh := sim.NewLog(partitions, func() int64 { return int64(k.now.UnixMilli()) }, topics.All()...)
+	for _, topic := range topics.All() {
+		if topic == topics.OrderState {
+			continue
+		}
+		if _, err := fresh.Append(k.world.log.All(topic)...); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	k.world.log, k.log.Log = fresh, fresh
+	a := k.log.about[topics.OrderState]
+	a.ID = "id2"
+	k.log.about = map[string]stream.About{topics.OrderState: a, topics.CustomerState: k.log.about[topics.CustomerState]}
+}
+
+// K24 with checkpoints: a checkpoint of states that the topic of this id never held
+// must not hide that they are gone from it.
+func TestLoop_checkpointAfterAStateTopicWasMadeAnew(t *testing.T) {
+	k := newKeeper(t)
+	if err := k.again(); err != nil {
+		t.Fatal(err)
+	}
+	k.live("wait", 0, 60, 1)
+	k.anew()
+	k.loop.Checkpoint(t.Context(), 0) // as at SIGTERM
+	k.started()
+	err := k.again()
+	if !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Restore = %v from %v, %d states; the topic of order states has none: want ErrLoss", err, k.told.sources, k.eng.States())
+	}
+}
+
+// The same where memory outlives a rebalance.
+func TestLoop_memoryOfAStateTopicThatWasMadeAnew(t *testing.T) {
+	k := newKeeper(t)
+	if err := k.again(); err != nil {
+		t.Fatal(err)
+	}
+	k.live("wait", 0, 60, 1)
+	k.loop.Revoke([]int32{0, 1, 2, 3})
+	k.anew()
+	if err := k.again(); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Restore = %v from %v; the topic of order states is empty: want ErrLoss", err, k.told.sources)
+	}
+}
+
+// started is a new process on the same folder that has restored nothing yet.
+func (k *keeper) started() {
+	k.t.Helper()
+	if err := k.dir.Close(); err != nil {
+		k.t.Fatal(err)
+	}
+	var err error
+	if k.dir, err = checkpoint.OpenDir(k.path); err != nil {
+		k.t.Fatal(err)
+	}
+	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
+	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: newEngine(reconciler.Config{
+		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open})}
+	k.eng = k.loop.Engine
+}
+
+// K24: nor does a checkpoint hide that all was deleted from a state topic.
+func TestLoop_checkpointOfAStateTopicThatWasEmptied(t *testing.T) {
+	for _, when := range []string{"before", "after"} {
+		t.Run(when, func(t *testing.T) {
+			k := newKeeper(t)
+			if err := k.again(); err != nil {
+				t.Fatal(err)
+			}
+			k.live("wait", 0, 60, 1)
+			empty := func() {
+				for n := range int32(partitions) {
+					ends, err := k.world.log.Ends(t.Context(), n, topics.OrderState)
+					if err != nil {
+						t.Fatal(err)
+					}
+					k.world.log.Truncate(topics.OrderState, n, ends[topics.OrderState].End)
+				}
+			}
+			if when == "before" {
+				empty()
+			}
+			k.loop.Checkpoint(t.Context(), 0)
+			if when == "after" {
+				empty()
+			}
+			k.started()
+			if err := k.again(); !errors.Is(err, stream.ErrLoss) {
+				t.Errorf("Restore = %v from %v, %d states; the topic of order states has none: want ErrLoss", err, k.told.sources, k.eng.States())
+			}
+		})
+	}
+}

@@ -88,7 +88,14 @@ func (l *lane) notCalled(now time.Time) {
 	if l.breaker.state == breakerHalfOpen {
 		l.breaker.state = breakerOpen
 	}
-	l.restUntil = now.Add(leaseRest)
+	l.rest(now.Add(leaseRest))
+}
+
+// rest makes the lane rest until then, or longer where it does already.
+func (l *lane) rest(until time.Time) {
+	if until.After(l.restUntil) {
+		l.restUntil = until
+	}
 }
 
 // again makes a task due whose call did not take place.
@@ -97,7 +104,7 @@ func (l *lane) again(now time.Time, o *op) {
 		return
 	}
 	t := o.task
-	t.busy, t.attempt, t.lastCall = false, 0, o.before
+	t.busy, t.attempt, t.doubted, t.lastCall = false, 0, false, o.before
 	if t.gone {
 		l.remove(t)
 		return
@@ -130,19 +137,23 @@ func (l *lane) read(now time.Time, o *op, in Answered) events.StatusCheck {
 	return check
 }
 
-// doubts reports, once for a check, that an answer that does not echo its id
-// (those of serial lanes) states another amount than expected. It may belong
-// to another order; when the second answer says the same, it stands, and the
-// reconciler sees the mismatch.
+// doubts reports that an answer that does not echo its id (those of serial
+// lanes) states another amount than expected. It may belong to another order;
+// when the second answer says the same, it stands, and the reconciler sees the
+// mismatch. One that says something else again may belong to a third.
 func (l *lane) doubts(t *task, f events.Facts) bool {
-	if !l.serial() || t == nil || t.expected == nil || t.attempt > 1 || t.doubted {
+	if !l.serial() || t == nil || t.expected == nil || t.attempt > 1 && !t.doubted {
 		return false
 	}
 	stated := f.FiatAmount != "" || f.CryptoAmount != ""
+	says := plain(string(f.FiatAmount)) + f.FiatCurrency + " " + plain(string(f.CryptoAmount)) + f.CryptoAsset
 	want := t.expected
 	fits := sameAmount(f.FiatAmount, want.amount) && fitsCurrency(f.FiatCurrency, want.currency) ||
 		sameAmount(f.CryptoAmount, want.amount) && fitsCurrency(f.CryptoAsset, want.currency)
-	t.doubted = stated && !fits
+	if t.attempt > 1 { // the second look
+		return stated && !fits && says != want.doubt
+	}
+	t.doubted, want.doubt = stated && !fits, says
 	return t.doubted
 }
 
@@ -196,10 +207,11 @@ func (l *lane) learn(now, started time.Time, e *providers.CallError) (refusedOnc
 		l.dirty = true
 	}
 	if outcome == events.OutcomeRateLimited {
-		l.budget.refused(now, started)
-		l.dirty = true
+		if l.budget.refused(now, started) {
+			l.dirty = true
+		}
 		if retryAfter(e) == 0 {
-			l.restUntil = now.Add(l.budget.pause())
+			l.rest(now.Add(l.budget.pause()))
 		}
 	} else if verdictOf(outcome) == laneWorks && l.budget.answered(now) && now.Sub(l.savedRate) >= saveBudget {
 		l.dirty = true

@@ -11,9 +11,14 @@ import (
 )
 
 const (
-	learnUpEvery = 30 * time.Second // how long without a 429 before the rate grows
+	learnUpEvery = 30 * time.Second // how long after a change before the rate grows
 	learnUpPart  = 20               // by a twentieth of the configured rate
 	minRate      = 1.0 / 60         // the learned rate never falls below one call a minute
+	// Above one 429 in so many answers the rate is too high, and above half of
+	// that it does not grow; what is below says little about it, and halving for
+	// each would end at the floor.
+	refusedPart = 20
+	recent      = 100 // answers that count, the older the less
 )
 
 // bucket is a token bucket that survives a clock that steps back.
@@ -66,8 +71,10 @@ type budget struct {
 	hintShare           float64 // of the rate
 	main, hint          bucket
 	changed             time.Time // the last change of learned
-	refusals            int       // 429 in a row
+	refusals            int       // 429 in a row, those of calls under way together as one
+	refusedAt           time.Time // when the latest of them came
 	haveRefusal         bool
+	answers, refusedOf  float64 // recent answers since the rate was halved, and the 429 among them
 }
 
 func newBudget(now time.Time, perSecond float64, burst int, hintRate float64, learned events.Amount) *budget {
@@ -82,15 +89,33 @@ func newBudget(now time.Time, perSecond float64, burst int, hintRate float64, le
 
 func (b *budget) floor() float64 { return math.Min(b.configured, math.Max(b.configured/100, minRate)) }
 
-// refused halves the rate, once for all calls that were under way together.
-func (b *budget) refused(now, started time.Time) {
-	b.refusals++
+// refused takes a 429. Too many of them halve the rate, once for all calls that
+// were under way together. It reports whether it did.
+func (b *budget) refused(now, started time.Time) bool {
+	if !b.haveRefusal || !started.Before(b.refusedAt) {
+		b.refusals++
+		b.refusedAt = now
+	}
 	if b.haveRefusal && started.Before(b.changed) {
-		return
+		return false
 	}
 	b.haveRefusal = true
+	if b.count(1); !b.above(refusedPart) {
+		return false
+	}
+	b.answers, b.refusedOf = 0, 0
 	b.adopt(now, math.Max(b.learned/2, b.floor()))
+	return true
 }
+
+// count takes one answer that was refused (1) or not (0).
+func (b *budget) count(refused float64) {
+	b.answers = b.answers*(1-1.0/recent) + 1
+	b.refusedOf = b.refusedOf*(1-1.0/recent) + refused
+}
+
+// above reports more than one 429 in part answers.
+func (b *budget) above(part float64) bool { return b.refusedOf*part > b.answers }
 
 // pause is how long a lane rests after a 429 that did not say how long.
 func (b *budget) pause() time.Duration { return backoff(time.Second, b.refusals-1, time.Minute) }
@@ -98,7 +123,8 @@ func (b *budget) pause() time.Duration { return backoff(time.Second, b.refusals-
 // answered lets the rate grow back slowly. It reports whether it changed.
 func (b *budget) answered(now time.Time) bool {
 	b.refusals = 0
-	if b.learned >= b.configured || now.Sub(b.changed) < learnUpEvery {
+	b.count(0)
+	if b.learned >= b.configured || now.Sub(b.changed) < learnUpEvery || b.above(2*refusedPart) {
 		return false
 	}
 	b.adopt(now, math.Min(b.learned+b.configured/learnUpPart, b.configured))

@@ -169,8 +169,8 @@ func (l *lane) schedule(now time.Time, ct events.CheckTask) {
 	regular := ct.DueAt.Add(l.c.cfg.HintPatience)
 	if had && t.Cause != events.CauseHint && t.DueAt != 0 && !t.answered() {
 		regular = min(regular, t.DueAt) // a hint never delays what was planned
-	} else if t.regularAt != 0 {
-		regular = min(regular, t.regularAt)
+	} else if t.regularAt != 0 && (t.heard == 0 || t.heard < t.HintAt) {
+		regular = min(regular, t.regularAt) // nor does the next one; an answer was that turn
 	}
 	t.set(ct, l.serial())
 	t.gone, t.regularAt, t.gaveUp = false, 0, t.gaveUp && ct.GiveUp

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"rampstream/internal/codec"
 	"rampstream/internal/stream"
 )
 
@@ -67,12 +68,21 @@ func (p *Poller) read(ctx context.Context) error {
 // inputs turns records into inputs. What is no task goes to the dead letters.
 func (p *Poller) inputs(ctx context.Context, records []stream.Record) []Input {
 	var in []Input
+	var wait patience
 	for _, rec := range records {
 		for ctx.Err() == nil {
-			s, err := p.cfg.Records.Schedule(ctx, rec)
+			var s Scheduled
+			err := wait.until(ctx, func() (err error) { s, err = p.cfg.Records.Schedule(ctx, rec); return err })
 			var bad *ScheduleError
-			if errors.As(err, &bad) {
+			if ctx.Err() != nil {
+				break
+			} else if errors.As(err, &bad) {
 				p.setAside(ctx, rec, bad)
+			} else if errors.Is(err, codec.ErrUnknownSchema) {
+				p.setAside(ctx, rec, &ScheduleError{"UNDECODABLE", err})
+			} else if errors.Is(err, stream.ErrRefused) {
+				p.fail(err)
+				return in
 			} else if err != nil {
 				p.cfg.Log.Warn("schedule record not readable yet", "error", err)
 				pause(ctx, time.Second)

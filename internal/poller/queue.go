@@ -59,6 +59,7 @@ type task struct {
 type expectation struct {
 	amount   events.Amount
 	currency string
+	doubt    string // what the check's first answer said instead
 }
 
 // nameOf is the part of a key that tells it from the others of its lane, in
@@ -82,9 +83,13 @@ func (t *task) id() string {
 func (t *task) set(ct events.CheckTask, serial bool) {
 	t.Kind, t.DueAt, t.HintAt, t.Since = ct.Key.Kind, ct.DueAt, ct.HintAt, ct.Since
 	t.Cause, t.Status, t.Known, t.GiveUp = ct.Cause, ct.Status, ct.Known, ct.GiveUp
+	was := t.expected
 	t.expected = nil
 	if serial && ct.ExpectedAmount != "" {
-		t.expected = &expectation{ct.ExpectedAmount, ct.ExpectedCurrency}
+		t.expected = &expectation{amount: ct.ExpectedAmount, currency: ct.ExpectedCurrency}
+		if was != nil { // between two looks
+			t.expected.doubt = was.doubt
+		}
 	}
 }
 

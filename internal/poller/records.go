@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
@@ -41,8 +42,9 @@ func (e *ScheduleError) Error() string { return e.Class + ": " + e.Err.Error() }
 func (e *ScheduleError) Unwrap() error { return e.Err }
 
 // Schedule reads one record of the schedule topic. A record that is no task is
-// a *ScheduleError; any other error (codec.ErrSchemaUnavailable) says nothing
-// about the record and is worth another try.
+// a *ScheduleError; any other error (codec.ErrSchemaUnavailable,
+// codec.ErrUnknownSchema) says nothing about the record yet and is worth another
+// try: a registry may lag behind who wrote it, see patience.
 func (r Records) Schedule(ctx context.Context, rec stream.Record) (Scheduled, error) {
 	key, err := events.ParseKey(string(rec.Key))
 	if err != nil {
@@ -56,7 +58,7 @@ func (r Records) Schedule(ctx context.Context, rec stream.Record) (Scheduled, er
 	}
 	task, err := r.Codec.DecodeCheckTask(ctx, rec.Value)
 	switch {
-	case errors.Is(err, codec.ErrSchemaUnavailable):
+	case errors.Is(err, codec.ErrSchemaUnavailable), errors.Is(err, codec.ErrUnknownSchema):
 		return Scheduled{}, fmt.Errorf("schedule %s-%d-%d: %w", rec.Topic, rec.Partition, rec.Offset, err)
 	case err != nil:
 		return Scheduled{}, &ScheduleError{"UNDECODABLE", err}
@@ -64,6 +66,27 @@ func (r Records) Schedule(ctx context.Context, rec stream.Record) (Scheduled, er
 		return Scheduled{}, &ScheduleError{"KEY_MISMATCH", errors.New("record key and value name different subjects")}
 	}
 	return Scheduled{Key: key, Task: task}, nil
+}
+
+// maxSchemaWait is how long a schema that the registry does not have may still
+// appear.
+const maxSchemaWait = 30 * time.Second
+
+// patience is what is left of that wait, for all records of a run together.
+type patience struct{ waited time.Duration }
+
+// until calls f again, every second, while it fails for a schema that the
+// registry does not have. When the patience is at its end, or ctx is, the last
+// error stands.
+func (p *patience) until(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if !errors.Is(err, codec.ErrUnknownSchema) || p.waited >= maxSchemaWait || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, time.Second)
+		p.waited += time.Second
+	}
 }
 
 // Checks are the records of a Publish. A check that the contract forbids (an

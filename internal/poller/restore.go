@@ -34,12 +34,16 @@ func (r Records) Restore(ctx context.Context, log stream.Log, partition int32) (
 	}
 	out := Restored{Assigned: Assigned{Partition: partition}}
 	var tasks taskTable
+	var wait patience
 	schedule := ends[r.Topics.CheckSchedule]
 	err = log.Read(ctx, r.Topics.CheckSchedule, partition, schedule.Start, schedule.End, false, func(rec stream.Record) error {
-		in, err := r.Schedule(ctx, rec)
+		var in Scheduled
+		err := wait.until(ctx, func() (err error) { in, err = r.Schedule(ctx, rec); return err })
 		var bad *ScheduleError
 		switch {
-		case errors.As(err, &bad):
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &bad), errors.Is(err, codec.ErrUnknownSchema):
 			out.Refused++
 		case err != nil:
 			return err
@@ -103,12 +107,16 @@ func (t *taskTable) live() []events.CheckTask {
 // higher one before it.
 func (r Records) lanes(ctx context.Context, log stream.Log, partition int32, within stream.Range) ([]events.LaneState, error) {
 	states := map[events.Lane]events.LaneState{}
+	var wait patience
 	err := log.Read(ctx, r.Topics.LaneState, partition, within.Start, within.End, false, func(rec stream.Record) error {
 		if rec.Value == nil {
 			return nil
 		}
-		s, err := r.Codec.DecodeLaneState(ctx, rec.Value)
+		var s events.LaneState
+		err := wait.until(ctx, func() (err error) { s, err = r.Codec.DecodeLaneState(ctx, rec.Value); return err })
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case errors.Is(err, codec.ErrSchemaUnavailable):
 			return err
 		case err != nil:

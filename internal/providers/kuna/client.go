@@ -109,7 +109,8 @@ func refusedLogin(err error) error {
 }
 
 // call makes one authorised request. After a 401 it logs in once more and
-// repeats the request once: it was not carried out.
+// repeats the request once: it was not carried out. Where the budget has no
+// request for that the 401 stands.
 func (c *Client) call(ctx context.Context, op, name string, request any) (int, []byte, error) {
 	return c.callWith(ctx, op, c.routes[name], request)
 }
@@ -119,21 +120,27 @@ func (c *Client) callWith(ctx context.Context, op string, route providers.Route,
 	if err != nil {
 		return 0, nil, rejected(op, "request")
 	}
-	refused := ""
+	refused, stands := "", error(nil)
 	for {
 		token, authorize, err := c.authorization(ctx, op, refused)
-		if err != nil {
+		var status int
+		var header http.Header
+		var answer []byte
+		if err == nil {
+			status, header, answer, err = c.send(ctx, op, route, body, authorize)
+		}
+		switch {
+		case stands != nil && errors.Is(err, providers.ErrBudget):
+			return 0, nil, stands // there is no budget to try again
+		case err != nil:
 			return 0, nil, err
 		}
-		status, header, answer, err := c.send(ctx, op, route, body, authorize)
-		if err != nil {
-			return 0, nil, err
-		}
+		err = httpx.StatusError(op, status, header, c.now())
 		if status == http.StatusUnauthorized && c.session != nil && refused == "" {
-			refused = token
+			refused, stands = token, err
 			continue
 		}
-		return status, answer, httpx.StatusError(op, status, header, c.now())
+		return status, answer, err
 	}
 }
 

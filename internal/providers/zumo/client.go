@@ -91,24 +91,31 @@ func (c *Client) tokens(ctx context.Context, op, path string, bearer providers.S
 }
 
 // call makes one authorised request. After a 401 it logs in once more and
-// repeats the request once: it was not carried out. All error messages of Zumo
-// read "Entity not found.", so only the HTTP status counts.
+// repeats the request once: it was not carried out. Where the budget has no
+// request for that the 401 stands. All error messages of Zumo read "Entity not
+// found.", so only the HTTP status counts.
 func (c *Client) call(ctx context.Context, op, method, path string, request any) (int, []byte, error) {
-	refused := providers.Secret("")
+	refused, stands := providers.Secret(""), error(nil)
 	for {
 		token, err := c.session.get(ctx, op, refused)
-		if err != nil {
+		var status int
+		var header http.Header
+		var body []byte
+		if err == nil {
+			status, header, body, err = c.send(ctx, op, method, path, token, request)
+		}
+		switch {
+		case stands != nil && errors.Is(err, providers.ErrBudget):
+			return 0, nil, stands // there is no budget to try again
+		case err != nil:
 			return 0, nil, err
 		}
-		status, header, body, err := c.send(ctx, op, method, path, token, request)
-		if err != nil {
-			return 0, nil, err
-		}
+		err = httpx.StatusError(op, status, header, c.now())
 		if status == http.StatusUnauthorized && refused == "" {
-			refused = token
+			refused, stands = token, err
 			continue
 		}
-		return status, body, httpx.StatusError(op, status, header, c.now())
+		return status, body, err
 	}
 }
 

@@ -2,6 +2,7 @@ package zumo_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -152,6 +153,27 @@ func TestToken_401IsOneLogin(t *testing.T) {
 	check(t, c)
 	if s.refreshes != 0 || s.count("POST", "/token/") != 2 {
 		t.Errorf("%d refreshes, %d token calls, want 0 and 2", s.refreshes, s.count("POST", "/token/"))
+	}
+}
+
+// A 401 to the question stands where the budget has no request for a log-in and
+// the same again: that is no call that could not ask.
+func TestToken_401StandsWithoutABudget(t *testing.T) {
+	s := newTokenServer("3600")
+	c := s.open(t, start)
+	check(t, c)
+	s.revoke()
+	paid := false
+	ctx := providers.WithSpend(t.Context(), func(context.Context) error {
+		if paid {
+			return providers.ErrBudget
+		}
+		paid = true
+		return nil
+	})
+	_, err := c.Check(ctx, providers.Question{Key: customer(userID)})
+	if outcomeOf(err) != events.OutcomeUnauthorized || errors.Is(err, providers.ErrBudget) {
+		t.Errorf("Check = %v; want the 401 that was answered", err)
 	}
 }
 

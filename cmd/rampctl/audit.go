@@ -60,8 +60,10 @@ type auditor struct {
 	rules order.Rules
 	local *codec.Codec           // encodes for comparison: ids are made up
 	aside map[string]asideRecord // by coordinates of the input record
-	sum   auditSummary
-	told  time.Time // when progress was last told
+	// letters is how far the dead letters were read for aside.
+	letters inspect.Cursor
+	sum     auditSummary
+	told    time.Time // when progress was last told
 }
 
 // tellEvery is how often a long partition tells how far it is.
@@ -105,10 +107,7 @@ func (c *cli) runAudit(ctx context.Context, r reading, rules order.Rules) error 
 	if err != nil {
 		return err
 	}
-	a := &auditor{c: c, r: r, rules: rules, local: local, aside: map[string]asideRecord{}}
-	if err := a.setAside(ctx); err != nil {
-		return err
-	}
+	a := &auditor{c: c, r: r, rules: rules, local: local, aside: map[string]asideRecord{}, letters: inspect.Cursor{Topic: r.Topics.DeadLetter}}
 	for n := range r.Partitions {
 		if err := a.partition(ctx, n); err != nil {
 			return fmt.Errorf("audit partition %d: %w", n, err)
@@ -154,9 +153,10 @@ type asideRecord struct {
 	final bool
 }
 
-// setAside reads which input records the reconciler set aside.
+// setAside reads which input records the reconciler set aside: all those below a
+// position that was read before.
 func (a *auditor) setAside(ctx context.Context) error {
-	return a.r.Scan(ctx, &inspect.Cursor{Topic: a.r.Topics.DeadLetter}, func(rec stream.Record) error {
+	return a.r.Scan(ctx, &a.letters, func(rec stream.Record) error {
 		l, err := stream.ParseDeadLetter(rec)
 		if err != nil || l.Program != "reconciler" {
 			return nil
@@ -185,6 +185,8 @@ type snapshot struct {
 	redriven map[string]bool
 	// readable are records that were set aside and can be read by now.
 	readable []readable
+	// records were read, of which aside were set aside and fresh can be read by now.
+	records, aside, fresh int64
 }
 
 // readable is what to do with a record that was set aside, unless a copy of it
@@ -216,6 +218,7 @@ func (a *auditor) partition(ctx context.Context, n int32) error {
 	if s.unvisited {
 		a.sum.NoPosition++
 	}
+	a.sum.Records, a.sum.DeadLetter, a.sum.Readable = a.sum.Records+s.records, a.sum.DeadLetter+s.aside, a.sum.Readable+s.fresh
 	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {
 		if err := a.compare(ctx, name, s.subjects[name], s.truncated); err != nil {
 			return err
@@ -230,6 +233,9 @@ func (a *auditor) read(ctx context.Context, n int32) (*snapshot, error) {
 	s := &snapshot{subjects: map[string]*subject{}, redriven: map[string]bool{}}
 	var err error
 	if s.next, err = a.position(ctx, n); err != nil {
+		return nil, err
+	}
+	if err := a.setAside(ctx); err != nil {
 		return nil, err
 	}
 	t := a.r.Topics

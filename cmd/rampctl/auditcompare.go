@@ -22,9 +22,9 @@ import (
 func (a *auditor) markMoving(ctx context.Context, n int32, s *snapshot) error {
 	for _, topic := range a.r.Topics.Inputs() {
 		err := a.each(ctx, topic, n, s.moved[topic], func(rec stream.Record) error {
-			if rec.Offset >= s.next[topic] {
+			if _, err := events.ParseKey(string(rec.Key)); err == nil && rec.Offset >= s.next[topic] {
 				a.subject(s, rec.Key).moving = true
-			}
+			} // else it was set aside, and no state is of it
 			return nil
 		})
 		if err != nil {
@@ -38,7 +38,7 @@ func (a *auditor) markMoving(ctx context.Context, n int32, s *snapshot) error {
 // it aside: what cannot be decoded, names another subject than its key, or
 // stands in the wrong partition.
 func (a *auditor) input(ctx context.Context, s *snapshot, rec stream.Record) error {
-	a.sum.Records++
+	s.records++
 	if letter, ok := rec.Header(stream.HeaderRedriveOf); ok {
 		s.redriven[string(letter)] = true
 	}
@@ -63,7 +63,7 @@ func (a *auditor) input(ctx context.Context, s *snapshot, rec stream.Record) err
 		join()
 		return nil
 	}
-	a.sum.DeadLetter++
+	s.aside++
 	return nil
 }
 
@@ -71,9 +71,9 @@ func (a *auditor) input(ctx context.Context, s *snapshot, rec stream.Record) err
 // redriven: no state knows it.
 func (a *auditor) judgeReadable(s *snapshot) {
 	for _, r := range s.readable {
-		a.sum.DeadLetter++
+		s.aside++
 		if !s.redriven[r.letter] {
-			a.sum.Readable++
+			s.fresh++
 			r.join()
 		}
 	}

@@ -75,7 +75,7 @@ func (c *cli) showWhy(x explanation) error {
 		switch {
 		case x.against(e):
 			mark = "!!"
-		case decides(st, e):
+		case x.decides(e):
 			mark = "=>"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", mark, e.Kind, dash(e.Word), dash(x.means(e)), clock(e.First.At), e.First.Coordinates(),
@@ -102,7 +102,7 @@ func (x explanation) json() stateLine {
 	out.Explanation, out.Note, out.WouldChange = ruleText[x.st.DecidedBy], x.note, x.wouldChange()
 	for _, e := range x.st.Evidence {
 		out.Evidence = append(out.Evidence, evidenceLine{
-			Source: e.Kind.String(), Word: e.Word, Means: x.means(e), Decides: decides(x.st, e), Against: x.against(e),
+			Source: e.Kind.String(), Word: e.Word, Means: x.means(e), Decides: x.decides(e), Against: x.against(e),
 			FirstAt: clock(e.First.At), First: e.First.Coordinates(), FirstID: string(e.First.EventID),
 			LastAt: clock(e.Last.At), Last: e.Last.Coordinates(), LastID: string(e.Last.EventID),
 			Revision: e.Revision, Operator: e.Operator, Reason: e.Reason, Facts: factMap(e.Facts),
@@ -142,7 +142,7 @@ func (x explanation) says(e events.Evidence) string {
 	if e.Operator != "" {
 		parts = append(parts, "by "+e.Operator+": "+e.Reason)
 	}
-	return strings.Join(parts, ", ")
+	return plainText(strings.Join(parts, ", "))
 }
 
 // against reports whether e is part of something that does not fit and is open.
@@ -211,8 +211,14 @@ var changeText = map[string][]string{
 	order.RuleCustomerLatest:       {"anything that the provider says later"},
 }
 
-// decides reports whether e is the evidence that the state rests on.
-func decides(st events.State, e events.Evidence) bool {
+// decides reports whether e is the evidence that the state rests on, or may be one of
+// several that are, where the state was viewed by other rules.
+func (x explanation) decides(e events.Evidence) bool {
+	st := x.st
+	if st.RulesVersion == x.rules.LaneVersion(st.Key.Lane()) {
+		d, ok := x.rules.Deciding(st.Key, st.Evidence)
+		return ok && e == d
+	}
 	return st.DecidedSource != "" && e.Kind.String() == st.DecidedSource && e.Word == st.StatusRaw
 }
 

@@ -106,7 +106,7 @@ func (c *cli) fields(st events.State) {
 	defer w.Flush()
 	row := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", name, value)
+			fmt.Fprintf(w, "%s\t%s\n", name, plainText(value))
 		}
 	}
 	row("key", st.Key.String())

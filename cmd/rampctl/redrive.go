@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -145,22 +146,15 @@ func (c *cli) runRedrive(ctx context.Context, f redriveFlags) error {
 	}
 	d := redrive.Redriver{Log: r.log, Codec: cd, Rules: rules, Topics: r.Topics, Partitions: r.Partitions,
 		BelieveOrigin: r.cfg.Reconciler.BelieveOrigin, Now: time.Now}
-	sel, err := d.Select(ctx, f.filter)
-	if err != nil {
-		return err
-	}
-	steps, err := d.Plan(ctx, sel.Letters)
-	if err != nil {
-		return err
-	}
 	if !f.execute {
-		return c.forecast(sel, steps)
+		return d.Pages(ctx, f.filter, c.forecast)
 	}
 	pub, err := kafka.OpenProducer(ctx, kafkaConfig(r.cfg), kafka.ProducerOptions{Topics: r.Topics.Inputs(), CoPartitioned: r.Topics.CoPartitioned()})
 	if err != nil {
 		return err
 	}
-	err = c.write(ctx, sel, steps, pub, rate.NewLimiter(rate.Limit(f.rate), 1))
+	limit := rate.NewLimiter(rate.Limit(f.rate), 1)
+	err = d.Pages(ctx, f.filter, func(sel redrive.Selection, steps []redrive.Step) error { return c.write(ctx, sel, steps, pub, limit) })
 	return errors.Join(err, pub.Close(context.WithoutCancel(ctx)))
 }
 
@@ -252,6 +246,14 @@ func lineOf(s redrive.Step, acked *stream.Record) redriveLine {
 	return l
 }
 
+// plainText is foreign text for a terminal: what steers one is escaped.
+func plainText(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
 // step prints one dead letter; acked is where it was written, nil where it was
 // not.
 func (c *cli) step(s redrive.Step, acked *stream.Record) error {
@@ -259,7 +261,7 @@ func (c *cli) step(s redrive.Step, acked *stream.Record) error {
 	if c.json() {
 		return c.line(l)
 	}
-	text := fmt.Sprintf("%s  %s of %s (%s): %s", l.DeadLetter, dash(l.Key), l.Source, l.Class, l.Outcome)
+	text := fmt.Sprintf("%s  %s of %s (%s): %s", l.DeadLetter, dash(plainText(l.Key)), plainText(l.Source), plainText(l.Class), l.Outcome)
 	if l.Rekeyed {
 		text += fmt.Sprintf(", partition %d -> %d", s.From, s.To)
 	}
@@ -267,10 +269,10 @@ func (c *cli) step(s redrive.Step, acked *stream.Record) error {
 		text += fmt.Sprintf(", %s -> %s (%s)", l.From, l.To, l.DecidedBy)
 	}
 	if l.Again != "" {
-		text += ", " + l.Again
+		text += ", " + plainText(l.Again)
 	}
 	if l.Why != "" {
-		text += ": " + l.Why
+		text += ": " + plainText(l.Why)
 	}
 	if l.Written != "" {
 		text += ", written as " + l.Written

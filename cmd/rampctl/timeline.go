@@ -92,7 +92,7 @@ func (c *cli) printTimeline(all []inspect.Entry) error {
 		delta := e.At.Sub(before)
 		before = e.At
 		if !c.json() {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", clock(e.At), since(delta), e.Source, e.What, dash(strings.Join(marks(e), ", ")), e.Record.Coordinates())
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", clock(e.At), since(delta), e.Source, plainText(e.What), dash(plainText(strings.Join(marks(e), ", "))), e.Record.Coordinates())
 			continue
 		}
 		err := c.line(timelineLine{

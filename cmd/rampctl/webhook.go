@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rampstream/internal/events"
+	"rampstream/internal/ingest"
 	"rampstream/internal/providers"
 )
 
@@ -150,7 +150,11 @@ func judgeDelivery(a providers.Account, caps providers.Capabilities, saved reque
 			v.Status = w.Status.String()
 		}
 	}
-	if types := d.Header["Content-Type"]; caps.Authenticated && !caps.AnyMedia && (len(types) != 1 || !strings.HasPrefix(strings.ToLower(types[0]), "application/json")) {
+	if !ingest.RouteOf(a, caps).Media.Takes(d.Header["Content-Type"]) {
+		if v.Accepted {
+			v = verdict{Account: v.Account, Notes: v.Notes, Reason: "media_type", Detail: "content type"}
+		}
+		v.Answer = http.StatusUnsupportedMediaType
 		v.Notes = append(v.Notes, "ingest answers 415 before it looks further: it wants one Content-Type, application/json")
 	}
 	if dbg, ok := caps.Webhook.(providers.WebhookDebugger); ok {
@@ -158,7 +162,7 @@ func judgeDelivery(a providers.Account, caps providers.Capabilities, saved reque
 			v.Steps = append(v.Steps, stepLine(s))
 		}
 	} else {
-		v.Steps = append(v.Steps, stepLine{Name: "the subject can be read", OK: v.Accepted, Detail: "nothing verifies this provider's deliveries: every one is a hint"})
+		v.Steps = append(v.Steps, stepLine{Name: "the subject can be read", OK: err == nil, Detail: "nothing verifies this provider's deliveries: every one is a hint"})
 	}
 	return v
 }

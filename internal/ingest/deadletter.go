@@ -45,16 +45,26 @@ type remains struct {
 }
 
 // setAside publishes a dead letter for an authentic delivery and answers 200:
-// a 4xx would make the provider repeat it for ever. On a route without a
-// verifier it costs a hint, or else strangers could fill the topic.
+// a 4xx would make the provider repeat it for ever. Of a delivery that comes again
+// within the replay window there is one. Where nothing says that the provider sent
+// it now, on a route without a verifier or because it is stale, it costs a hint, or
+// else strangers could fill the topic.
 func (s *Server) setAside(ctx context.Context, v verified, stage string, reason Reason) Response {
-	lane := events.LaneOf(v.route.Provider, v.route.Account)
+	lane, taken := events.LaneOf(v.route.Provider, v.route.Account), s.now()
 	sum := sha256.Sum256(v.delivery.Body)
 	digest := hex.EncodeToString(sum[:])
-	id := events.EventID(events.Digest("dead letter", string(lane), v.delivery.RawQuery, digest))
+	query := v.delivery.RawQuery
+	if v.route.Authenticated {
+		query = "" // no scheme signs it
+	}
+	id := events.EventID(events.Digest("dead letter", string(lane), query, digest))
 	key := string(lane) + "/dead-letter/" + string(id)
-	if !v.route.Authenticated {
-		if over := s.budget.take(lane, key, s.now()); over != "" {
+	hint := !v.route.Authenticated || reason == reasonStale
+	if r, ok := s.replayed(v.route.Provider, key, id); ok && !hint {
+		return accepted(r, reasonReplay)
+	}
+	if hint {
+		if over := s.budget.take(lane, key, taken); over != "" {
 			s.metrics.hintsDropped.WithLabelValues(string(v.route.Provider), over).Inc()
 			return hintDropped(id)
 		}
@@ -67,8 +77,12 @@ func (s *Server) setAside(ctx context.Context, v verified, stage string, reason 
 		r, err = s.publish(ctx, e)
 	}
 	if err != nil {
-		s.budget.giveBack(key)
 		return s.notDurable(err)
+	}
+	if hint {
+		s.budget.durable(key, taken)
+	} else {
+		s.remember(key, id, r)
 	}
 	s.faults.warn(msgDeadLetter, slog.String("lane", string(lane)), slog.String("reason", string(reason)),
 		slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset))

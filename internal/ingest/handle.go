@@ -119,7 +119,7 @@ func (s *Server) receive(req Request, media Media, most int64) (body []byte, rel
 	if enc := req.Header["Content-Encoding"]; len(enc) > 1 || (len(enc) == 1 && !strings.EqualFold(strings.TrimSpace(enc[0]), "identity")) {
 		return nil, nil, refuse(http.StatusUnsupportedMediaType, reasonEncoding), false
 	}
-	if !media.takes(req.Header["Content-Type"]) {
+	if !media.Takes(req.Header["Content-Type"]) {
 		return nil, nil, refuse(http.StatusUnsupportedMediaType, reasonMedia), false
 	}
 	if req.ContentLength > most {
@@ -143,9 +143,9 @@ func (s *Server) receive(req Request, media Media, most int64) (body []byte, rel
 	return body, release, Response{}, true
 }
 
-// takes reports whether the Content-Type headers of a request are what the
+// Takes reports whether the Content-Type headers of a request are what the
 // route reads. Exactly one header: two could be read two ways.
-func (m Media) takes(headers []string) bool {
+func (m Media) Takes(headers []string) bool {
 	if m == MediaAny {
 		return len(headers) <= 1
 	}

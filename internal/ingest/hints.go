@@ -32,7 +32,8 @@ const (
 )
 
 // take spends one hint about key; over names the exceeded budget, "" when the
-// hint may be published. A clock that stepped back does not silence an order:
+// hint may be published: tell durable when it is. Until then nothing is dropped for
+// it, since it may yet fail. A clock that stepped back does not silence an order:
 // a remembered time in the future counts for nothing.
 func (b *budget) take(lane events.Lane, key string, now time.Time) (over string) {
 	b.recent.update(key, func(last time.Time, found bool) (time.Time, bool) {
@@ -44,13 +45,12 @@ func (b *budget) take(lane events.Lane, key string, now time.Time) (over string)
 			over = overAccount
 			return last, found
 		}
-		return now, true
+		return last, found
 	})
 	return over
 }
 
-// giveBack forgets that key was hinted: its event did not become durable, and
-// the sender's retry must not be dropped for it. The bucket stays spent.
-func (b *budget) giveBack(key string) {
-	b.recent.update(key, func(time.Time, bool) (time.Time, bool) { return time.Time{}, false })
+// durable remembers that a hint about key, taken at an instant, is in Kafka.
+func (b *budget) durable(key string, at time.Time) {
+	b.recent.update(key, func(last time.Time, found bool) (time.Time, bool) { return at, true })
 }

@@ -47,6 +47,7 @@ const (
 	reasonParserKey  Reason = "parser_key"
 	reasonUnencoded  Reason = "unencodable"
 	reasonOversized  Reason = "record_too_large"
+	reasonStale      Reason = "stale" // a parser's: of an unusable delivery that is not of now
 	noProvider              = events.Provider("none")
 	intentsProvider         = events.Provider("intents")
 	retryAfterFloor         = 5 // seconds

@@ -31,9 +31,9 @@ func (s *Server) settle(ctx context.Context, v verified) Response {
 		s.faults.warn(msgUnencodable, slog.String("lane", string(v.webhook.Key.Lane())), slog.String("error", clip(err.Error())))
 		return s.setAside(ctx, v, stageEncode, reasonUnencoded)
 	}
-	key := v.webhook.Key.String()
+	key, taken := v.webhook.Key.String(), s.now()
 	if e.trust == events.TrustHint {
-		if over := s.budget.take(e.lane, key, s.now()); over != "" {
+		if over := s.budget.take(e.lane, key, taken); over != "" {
 			s.metrics.hintsDropped.WithLabelValues(string(v.route.Provider), over).Inc()
 			return hintDropped(e.id)
 		}
@@ -46,12 +46,13 @@ func (s *Server) settle(ctx context.Context, v verified) Response {
 		if e.trust == events.TrustSigned {
 			s.remember(key, e.id, r)
 			s.drift.watch(v)
+		} else {
+			s.budget.durable(key, taken)
 		}
 		return accepted(r, reasonEvent)
 	case errors.Is(err, stream.ErrTooLarge):
 		return s.setAside(ctx, v, stageProduce, reasonOversized)
 	default:
-		s.budget.giveBack(key)
 		return s.notDurable(err)
 	}
 }

@@ -63,6 +63,17 @@ func (r Rules) Assess(key events.Key, rows []events.Evidence) (st events.State, 
 	return st, all
 }
 
+// Deciding is the evidence on which the view of key rests; ok is false where the rule
+// that decided needs none.
+func (r Rules) Deciding(key events.Key, rows []events.Evidence) (e events.Evidence, ok bool) {
+	var in Reading
+	r.Read(&in, key, rows)
+	if in.d.row == nil {
+		return events.Evidence{}, false
+	}
+	return *in.d.row, true
+}
+
 // Reading is the evidence of one subject, read once for all that is asked of
 // it. One Reading can be used for many subjects, one after the other; it must
 // not be copied, and the rows must not change while it is in use.

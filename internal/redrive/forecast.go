@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rampstream/internal/codec"
 	"rampstream/internal/events"
@@ -74,6 +75,29 @@ func (r Redriver) Plan(ctx context.Context, letters []Letter) ([]Step, error) {
 		}
 	}
 	return steps, nil
+}
+
+// Pages selects and plans, and gives each selection to use with its plan: the first,
+// and those behind it for as long as nothing of a selection is written and its limit
+// left some out. So what can never be brought back does not stand before what can;
+// and since what is not written changes nothing, every plan holds.
+func (r Redriver) Pages(ctx context.Context, f Filter, use func(Selection, []Step) error) error {
+	for {
+		sel, err := r.Select(ctx, f)
+		if err != nil {
+			return err
+		}
+		steps, err := r.Plan(ctx, sel.Letters)
+		if err != nil {
+			return err
+		}
+		on := sel.More && !slices.ContainsFunc(steps, func(s Step) bool { return s.Outcome.Written() })
+		sel.More = sel.More && !on
+		if err := use(sel, steps); err != nil || !on {
+			return err
+		}
+		f.After = &sel.Letters[len(sel.Letters)-1]
+	}
 }
 
 // admit decides what needs no state: s.Outcome stays "" for a record that the

@@ -42,6 +42,8 @@ type Filter struct {
 	KeyPrefix string
 	// Since and Until bound when it was set aside: Since <= time < Until.
 	Since, Until time.Time
+	// After selects what comes behind a letter of an earlier selection, oldest first.
+	After *Letter
 	// Limit bounds how many are selected that were not redriven yet; 0 means
 	// DefaultLimit. The oldest come first.
 	Limit int
@@ -72,7 +74,8 @@ func (f Filter) matches(l Letter) bool {
 	case f.At != nil:
 		return l.At == *f.At
 	case len(f.Topics) > 0 && !slices.Contains(f.Topics, l.Source.Topic),
-		len(f.Classes) > 0 && !slices.Contains(f.Classes, l.Class),
+		len(f.Classes) > 0 && !slices.ContainsFunc(f.Classes, func(c string) bool { return strings.EqualFold(c, l.Class) }), // ingest's are lower-case
+		f.After != nil && compareLetters(l, *f.After) <= 0,
 		!strings.HasPrefix(string(l.Source.Key), f.KeyPrefix),
 		!f.Since.IsZero() && at.Before(f.Since),
 		!f.Until.IsZero() && !at.Before(f.Until):
@@ -119,18 +122,24 @@ func (r Redriver) Select(ctx context.Context, f Filter) (Selection, error) {
 
 // cut keeps the oldest.
 func (s *Selection) cut(limit int) {
-	slices.SortFunc(s.Letters, func(a, b Letter) int {
-		return cmp.Or(cmp.Compare(a.SetAsideMs, b.SetAsideMs), cmp.Compare(a.At.Partition, b.At.Partition), cmp.Compare(a.At.Offset, b.At.Offset))
-	})
+	slices.SortFunc(s.Letters, compareLetters)
 	if len(s.Letters) > limit {
 		clear(s.Letters[limit:])
 		s.Letters, s.More = s.Letters[:limit], true
 	}
 }
 
+// compareLetters puts the oldest first.
+func compareLetters(a, b Letter) int {
+	return cmp.Or(cmp.Compare(a.SetAsideMs, b.SetAsideMs), cmp.Compare(a.At.Partition, b.At.Partition), cmp.Compare(a.At.Offset, b.At.Offset))
+}
+
 // letters calls fn for each dead letter that matches, and foreign for each
 // record that is none.
 func (r Redriver) letters(ctx context.Context, f Filter, fn func(Letter), foreign func()) error {
+	if f.At != nil && f.At.Partition >= r.Partitions {
+		return fmt.Errorf("%s: the topic has partitions 0 to %d: %w", f.At, r.Partitions-1, stream.ErrRefused)
+	}
 	for n := range r.Partitions {
 		if f.At != nil && f.At.Partition != n {
 			continue

@@ -58,11 +58,10 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 	if stale && p.strict {
 		return events.Webhook{}, providers.Refuse(providers.ErrUnauthentic, "stale", "timestamp is outside the window")
 	}
-	believed, err := c.believed(m, p.strict)
-	if err != nil {
-		return events.Webhook{}, err
+	w, err := p.read(c, m)
+	if err != nil && stale {
+		return events.Webhook{}, unusableHint(err)
 	}
-	w, err := p.readDelivery(believed)
 	if err != nil {
 		return events.Webhook{}, err
 	}
@@ -74,6 +73,26 @@ func (p *parser) ParseWebhook(d providers.Delivery) (events.Webhook, error) {
 		w.Trust, w.HintReason, w.Scheme = events.TrustHint, "stale", ""
 	}
 	return w, nil
+}
+
+// read says what the signed part of a body means. Errors are of class ErrMalformed.
+func (p *parser) read(c content, m match) (events.Webhook, error) {
+	believed, err := c.believed(m, p.strict)
+	if err != nil {
+		return events.Webhook{}, err
+	}
+	return p.readDelivery(believed)
+}
+
+// unusableHint names a stale delivery that cannot be read by its staleness: whoever
+// has seen one of any age can spell it in endless ways that cannot be read, and
+// ingest gives such ones the budget of hints.
+func unusableHint(err error) error {
+	var refused *providers.DeliveryError
+	if errors.As(err, &refused) {
+		return malformed("stale", string(refused.Reason)+" "+refused.Detail)
+	}
+	return err
 }
 
 // parseHint reads a delivery that nothing verifies: only which order it names.

@@ -99,10 +99,16 @@ func signed(key events.Key, d providers.Delivery, body jsonx.Value, proof verifi
 		return events.Webhook{}, providers.Refuse(providers.ErrMalformed, "unknown_shape", "eventType")
 	}
 	subject := body.Get("subject")
-	accounts := subject.At("wallet", "accounts").Items()
+	accounts, ok := accountsOf(subject.Get("wallet"))
+	if !ok {
+		return events.Webhook{}, providers.Refuse(providers.ErrMalformed, "unknown_shape", "subject.wallet")
+	}
 	raw := eventType // another event is kept under its own name, and means nothing yet
-	if eventType == accountsUpdated {
+	switch eventType {
+	case accountsUpdated:
 		raw = statusWord(len(accounts))
+	case wordCreated, wordProvisioned: // these words are ours, and mean something
+		raw = "event:" + eventType
 	}
 	w := events.Webhook{
 		Key:        key,
@@ -121,6 +127,20 @@ func signed(key events.Key, d providers.Delivery, body jsonx.Value, proof verifi
 	parts := []string{"zumo webhook", key.String(), eventType, subject.Get("updatedAt").WTF8(), hex.EncodeToString(proof.signature)}
 	w.EventID = events.EventID(events.Digest(append(parts, versions(accounts)...)...))
 	return w, nil
+}
+
+// accountsOf is the list of a wallet, none where there is no wallet or no list; ok is
+// false for another shape, which does not say how many there are.
+func accountsOf(wallet jsonx.Value) (list []jsonx.Value, ok bool) {
+	none := func(v jsonx.Value) bool { return v.Kind() == jsonx.Absent || v.IsNull() }
+	accounts := wallet.Get("accounts")
+	switch {
+	case none(wallet), wallet.Kind() == jsonx.Object && none(accounts):
+		return nil, true
+	case accounts.Kind() == jsonx.Array:
+		return accounts.Items(), true
+	}
+	return nil, false
 }
 
 // versions are the accounts' ids and times in an order that does not depend on

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -57,22 +58,35 @@ func (f *Facts) Digest() string {
 }
 
 // appendTo appends every field and a zero byte each, in an order that is part of
-// the digest.
+// the digest. A zero byte within a text becomes 0xFF, which UTF-8 does not have:
+// else two facts could be one text.
 func (f *Facts) appendTo(b []byte) []byte {
 	for _, s := range [...]string{
 		string(f.FiatAmount), f.FiatCurrency, string(f.CryptoAmount), f.CryptoAsset, f.CryptoNetwork,
 		string(f.CryptoReceiveMin), f.Side, f.TxHash, f.CustomerID, f.MerchantRef, f.CustomerRef, f.ExternalID,
 		f.StatusInData, f.FundsTaken,
 	} {
-		b = append(append(b, s...), 0)
+		b = appendField(b, s)
 	}
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(f.ProviderCreatedAt))
 	b = append(hex.AppendEncode(b, n[:]), 0)
 	for _, s := range [...]string{f.KYCLevel, f.DocsUploaded, f.VerificationStatus, f.WalletStatus, f.WalletID, f.WalletAccounts} {
-		b = append(append(b, s...), 0)
+		b = appendField(b, s)
 	}
 	return b
+}
+
+func appendField(b []byte, s string) []byte {
+	if s == "" {
+		return append(b, 0)
+	}
+	at := len(b)
+	b = append(b, s...)
+	for i := bytes.IndexByte(b[at:], 0); i >= 0; i = bytes.IndexByte(b[at:], 0) {
+		b[at+i] = 0xFF
+	}
+	return append(b, 0)
 }
 
 func int64String(n int64) string {

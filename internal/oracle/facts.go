@@ -87,6 +87,10 @@ func (v *view) unmet() (found []unmet, compared bool) {
 		}
 		fiat := i.Facts.FiatAmount != "" && seen.FiatAmount != ""
 		crypto := (i.Facts.CryptoAmount != "" || i.Facts.CryptoReceiveMin != "") && seen.CryptoAmount != ""
+		if v.rules.Vocabulary.AmountUnsigned { // the payer can change the unit too
+			fiat = fiat && i.Facts.FiatCurrency != "" && seen.FiatCurrency != ""
+			crypto = crypto && i.Facts.CryptoAsset != "" && seen.CryptoAsset != ""
+		}
 		compared = compared || fiat || crypto
 	}
 	for _, i := range v.intents {

@@ -162,6 +162,9 @@ func (v *view) txHashMismatch(events.State) bool {
 }
 
 func (v *view) unknownStatus(st events.State) bool {
+	if len(v.more) > 0 {
+		return true
+	}
 	for _, row := range v.rows {
 		if row.Kind == events.EvidenceOverflow {
 			return true

@@ -129,8 +129,8 @@ func (s *summary) recovered(st *events.State, up events.Status, t events.Millis)
 	return resolvedBy(row, t)
 }
 
-// unknownStatus: a word that is not in the provider's table, or more words
-// than are kept.
+// unknownStatus: a word that is not in the provider's table, or more words, or
+// meanings of one, than are kept.
 func unknownStatus(f *finding, s *summary, st *events.State) {
 	f.begin(events.UnknownStatus, SeverityInfo)
 	if !s.unlisted {
@@ -143,6 +143,9 @@ func unknownStatus(f *finding, s *summary, st *events.State) {
 	for i := range s.rows {
 		e := &s.rows[i]
 		switch e.Kind {
+		case events.EvidenceWebhookMore: // amounts of a meaning that is not kept are compared with nothing
+			f.d.Severity = SeverityWarning
+			f.note(e.First.At, 0, "as many meanings of a word as are kept", "more of "+e.Word, &e.First)
 		case events.EvidenceOverflow:
 			f.d.Severity = SeverityWarning
 			f.note(e.First.At, 0, "as many words as are kept", "more of a "+e.Word, &e.First)

@@ -110,7 +110,7 @@ func (s *summary) findUnmet() (found []unmet, compared bool) {
 	}
 	against := func(row *events.Evidence, seen *events.Facts) {
 		for _, i := range s.intents {
-			compared = compared || comparable(&i.Facts, seen)
+			compared = compared || comparable(&i.Facts, seen, s.lane.vocabulary.AmountUnsigned)
 			for _, m := range mismatches(&i.Facts, seen) {
 				u := unmet{m, i.First.At, []string{i.First.Coordinates()}}
 				if row != nil {
@@ -138,10 +138,13 @@ func (s *summary) findUnmet() (found []unmet, compared bool) {
 	return found, compared
 }
 
-// comparable reports whether an amount is stated on both sides.
-func comparable(want, seen *events.Facts) bool {
-	return (want.FiatAmount != "" && seen.FiatAmount != "") ||
-		((want.CryptoAmount != "" || want.CryptoReceiveMin != "") && seen.CryptoAmount != "")
+// comparable reports whether an amount is stated on both sides; and its unit, where
+// the payer can change that too.
+func comparable(want, seen *events.Facts, units bool) bool {
+	fiat := want.FiatAmount != "" && seen.FiatAmount != ""
+	crypto := (want.CryptoAmount != "" || want.CryptoReceiveMin != "") && seen.CryptoAmount != ""
+	return (fiat && (!units || want.FiatCurrency != "" && seen.FiatCurrency != "")) ||
+		(crypto && (!units || want.CryptoAsset != "" && seen.CryptoAsset != ""))
 }
 
 // mismatch is one stated expectation that what was seen does not meet.

@@ -67,7 +67,7 @@ func DefaultSettings() Settings {
 // the table of a provider, changes what any evidence says: members of a lower
 // one are refused what members of a higher one wrote. A test holds the tables
 // to it.
-const CodeGeneration = 3
+const CodeGeneration = 4
 
 // Rules are everything beside the evidence that a view depends on. The zero
 // Rules know no provider. Rules are read-only after NewRules and may be shared.

@@ -69,7 +69,7 @@ type summary struct {
 	intents   []*events.Evidence // at most maxMeanings
 	firstSeen *events.Sighting
 	lastSeen  *events.Sighting
-	unlisted  bool // some word is not in the provider's table, or not kept
+	unlisted  bool // some word is not in the provider's table, or not kept with all that it said
 	future    bool // something was dated ahead
 
 	compared struct { // what findUnmet says
@@ -116,7 +116,7 @@ func (s *summary) read(rows []events.Evidence, lane *laneRules, kind events.Subj
 		s.lastSeen = laterOf(laterOf(s.lastSeen, &r.First), &r.Last)
 		switch r.Kind {
 		case events.EvidenceWebhook, events.EvidenceWebhookMore:
-			s.unlisted = s.unlisted || !m.listed
+			s.unlisted = s.unlisted || !m.listed || r.Kind == events.EvidenceWebhookMore
 			b := &s.by[m.status]
 			b.webhook = earlierOf(b.webhook, &r.First)
 			b.lastWebhook = laterOf(b.lastWebhook, &r.First)

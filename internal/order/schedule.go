@@ -49,17 +49,23 @@ func (r *Rules) confirmation(s *summary, st *events.State, task events.CheckTask
 		offsets = r.settings.ConfirmationsCompleted
 	}
 	task.Cause = events.CauseConfirm
-	for _, o := range offsets {
-		due := st.Since.Add(o)
+	for i := range len(offsets) + 1 {
+		var due events.Millis
+		if i < len(offsets) {
+			due = st.Since.Add(offsets[i])
+		} else if due = r.deniedUntil(s, st); due == 0 {
+			break
+		}
 		if s.answered().At >= due {
 			continue
 		}
 		if s.gaveUp.At >= due {
 			return events.CheckTask{}, false
 		}
+		began := due
 		if retry, failing := r.retryAt(s); failing && retry > due {
 			due = retry
-			if s.failed.Last.At-st.Since.Add(o) > ms(r.settings.Horizon) {
+			if s.failed.Last.At-began > ms(r.settings.Horizon) {
 				task.GiveUp = true
 			}
 		}
@@ -67,6 +73,20 @@ func (r *Rules) confirmation(s *summary, st *events.State, task events.CheckTask
 		return task, true
 	}
 	return events.CheckTask{}, false
+}
+
+// deniedUntil is from when on a denial of the settlement is a dispute, where the
+// latest answer is a denial that is none yet: it confirms nothing. 0 for none.
+func (r *Rules) deniedUntil(s *summary, st *events.State) events.Millis {
+	if s.kind == events.Customer || st.DecidedBy == RuleOperatorDecision || st.Status == events.StatusRefunded ||
+		s.poll == nil || s.meaning(s.poll.Word).Terminal() {
+		return 0
+	}
+	t := &s.by[st.Status]
+	if s.poll.Last.At <= t.first().At+r.margin() {
+		return 0
+	}
+	return t.last().At + ms(r.settings.Confirm) + 1
 }
 
 // openCheck schedules the next check of an order that has not settled.
@@ -134,7 +154,13 @@ func (r *Rules) retryAt(s *summary) (at events.Millis, failing bool) {
 	if s.failed == nil || compareSightings(answered, &s.failed.Last) > 0 {
 		return 0, false
 	}
-	began := max(s.failed.First.At, answered.At)
+	began := s.failed.First.At
+	for i := range s.rows { // classes of failures take turns
+		if f := &s.rows[i]; f.Kind == events.EvidencePoll && failure(f.Word) && f.Word != gaveUpWord && f.Last.At > answered.At {
+			began = min(began, f.First.At)
+		}
+	}
+	began = max(began, answered.At)
 	// Doubling: as long again as it has failed already.
 	wait := min(max(s.failed.Last.At-began, ms(r.settings.MinInterval)), ms(r.settings.MaxInterval))
 	return s.failed.Last.At + wait, true

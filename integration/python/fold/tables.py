@@ -95,7 +95,11 @@ def read_config(config, tables):
         table = tables[account["provider"]]
         added = (account.get("api") or {}).get("statuses") or {}
         if added:
-            table = Table(**{**vars(table), "orders": {**table.orders, **{(w.upper() if table.fold_case else w): s for w, s in added.items()}}})
+            added = {(w.upper() if table.fold_case else w): s for w, s in added.items()}
+            # docs/providers/kuna.md: a word with a "+" is a customer's.
+            customers = {w: s for w, s in added.items() if account["provider"] == "kuna" and "+" in w}
+            orders = {w: s for w, s in added.items() if w not in customers}
+            table = Table(**{**vars(table), "orders": {**table.orders, **orders}, "customers": {**table.customers, **customers}})
         signed = (account.get("webhook") or {}).get("trust") != "hint"
         expected = table.webhooks == "yes" or (table.webhooks == "if configured" and signed)
         lanes[f"{account['provider']}/{account['account']}"] = Lane(table, expected)

@@ -219,25 +219,27 @@ class View:
         out, compared = [], False
         for i in self.intents:
             for at, facts in seen:
-                kinds, some = differences(i.facts, facts)
+                kinds, some = differences(i.facts, facts, self.lane.table.payer_amount)
                 out += [(max(at, i.first[0]), kind) for kind in kinds]
                 compared = compared or some
         return out, compared
 
 
-def differences(want, seen):
-    """Section 4: only what both sides state is compared."""
+def differences(want, seen, payers):
+    """Section 4: only what both sides state is compared; where the amounts are the
+    payer's, one whose unit a side leaves out verifies nothing."""
     kinds, compared = [], False
     for amount, unit in (("fiat_amount", "fiat_currency"), ("crypto_amount", "crypto_asset")):
         both = amount in want and amount in seen
-        compared = compared or both
+        units = not payers or (unit in want and unit in seen)
+        compared = compared or (both and units)
         if unit in want and unit in seen and want[unit] != seen[unit]:
             kinds.append("ASSET_MISMATCH")
         elif both and Decimal(want[amount]) != Decimal(seen[amount]):
             kinds.append("AMOUNT_MISMATCH")
     least = "crypto_receive_min_amount"
     if least in want and "crypto_amount" in seen:
-        compared = True
+        compared = compared or not payers or ("crypto_asset" in want and "crypto_asset" in seen)
         if Decimal(seen["crypto_amount"]) < Decimal(want[least]):
             kinds.append("AMOUNT_MISMATCH")
     if "crypto_network" in want and "crypto_network" in seen and want["crypto_network"].lower() != seen["crypto_network"].lower():

@@ -38,7 +38,7 @@ func Vocabulary(a providers.Account) events.Vocabulary {
 		PollCustomers: a.API.PublicKey != "", // a signed one
 		Webhooks:      a.Webhook.Trust != "hint",
 		Regressions: [][2]string{
-			{"success+unknown", "*"}, {"null+unknown", "*"},
+			{"success+unknown", "*"}, {"null+unknown+DELAYED_SETTLEMENT", "*"},
 			{"success+uninitiated", "order_pending"}, // one moment, two words
 			{"L1", "L0"}, {"L2", "L0"}, {"L2", "L1"},
 		},

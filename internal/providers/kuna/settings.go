@@ -186,6 +186,10 @@ func fieldFaults(configured map[string]string) []string {
 	return faults
 }
 
+// maxConfigured bounds a configured word: of a longer one evidence has a hash,
+// which is in no table.
+const maxConfigured = 64
+
 func statusFaults(statuses map[string]string) []string {
 	var faults []string
 	for _, raw := range slices.Sorted(maps.Keys(statuses)) {
@@ -194,6 +198,9 @@ func statusFaults(statuses map[string]string) []string {
 		_, customer := customerWords[raw]
 		if operation || customer {
 			faults = append(faults, field+": is in the documented table and cannot be redefined")
+		}
+		if raw == "" || len(raw) > maxConfigured {
+			faults = append(faults, fmt.Sprintf("%s: must have 1 to %d bytes", field, maxConfigured))
 		}
 		if s, ok := events.ParseStatus(statuses[raw]); !ok || s == events.StatusUnknown || s == events.StatusDisputed {
 			faults = append(faults, fmt.Sprintf("%s: must be one of our statuses that a provider can state (got %q)", field, statuses[raw]))

@@ -15,7 +15,6 @@ import (
 )
 
 // meddled is a log in which something happens each time that order-state of partition 0
-
 // was read.
 type meddled struct {
 	stream.Log
@@ -31,7 +30,6 @@ func (m meddled) Read(ctx context.Context, topic string, n int32, from, to int64
 }
 
 // auditMoving audits while the reconciler commits to partition 0, each time behind
-
 // another record that it sets aside.
 func auditMoving(t *testing.T, garbage func(i int) stream.Record) (out string, err error) {
 	t.Helper()
@@ -101,12 +99,7 @@ func TestAudit_movingCountsOnce(t *testing.T) {
 	}
 }
 
-// A key is a producer's: what it says must not steer the terminal of who looks at
-
-// What a merchant's own producer writes into a reference must not pass for a line of
-
 // What the reconciler sets aside while an audit runs is as little a difference as what
-
 // it had set aside before.
 func TestAudit_setAsideMeanwhile(t *testing.T) {
 	w, _ := redriveWorld(t)
@@ -131,5 +124,3 @@ func TestAudit_setAsideMeanwhile(t *testing.T) {
 		t.Errorf("audit after it = %v\n%s", err, out)
 	}
 }
-
-// One piece of evidence decides: of two webhooks with one word and other facts the

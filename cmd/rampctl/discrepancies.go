@@ -156,7 +156,7 @@ func (c *cli) printDiscrepancies(all []events.Discrepancy) error {
 	fmt.Fprintln(w, "KEY\tTYPE\tSEVERITY\tOPENED\tRESOLVED\tAT STAKE\tEXPECTED\tSEEN")
 	for _, d := range all {
 		stake := strings.TrimSpace(string(d.AtStake) + " " + d.AtStakeCurrency)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Key, d.Type, d.Severity, clock(d.OpenedAt), dash(clock(d.ResolvedAt)), dash(stake), d.Expected, d.Seen)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Key, d.Type, d.Severity, clock(d.OpenedAt), dash(clock(d.ResolvedAt)), dash(plainText(stake)), plainText(d.Expected), plainText(d.Seen))
 	}
 	return w.Flush()
 }

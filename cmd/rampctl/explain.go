@@ -78,7 +78,7 @@ func (c *cli) showWhy(x explanation) error {
 		case x.decides(e):
 			mark = "=>"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", mark, e.Kind, dash(e.Word), dash(x.means(e)), clock(e.First.At), e.First.Coordinates(),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", mark, e.Kind, dash(plainText(e.Word)), dash(x.means(e)), clock(e.First.At), e.First.Coordinates(),
 			dash(clock(e.Last.At)), dash(e.Last.Coordinates()), dash(x.says(e)))
 	}
 	if err := w.Flush(); err != nil {

@@ -33,6 +33,7 @@ func TestRedrive_classOfIngest(t *testing.T) {
 	}
 }
 
+// A key is a producer's: what it says must not steer the terminal of who looks at
 // it, nor pass for a line of ours.
 func TestRedrive_keysAreQuoted(t *testing.T) {
 	w := newAuditWorld(t, 0)
@@ -81,6 +82,7 @@ func TestWebhook_verifyOfAnotherContentType(t *testing.T) {
 	}
 }
 
+// What a merchant's own producer writes into a reference must not pass for a line of
 // ours.
 func TestOrders_factsAreQuoted(t *testing.T) {
 	var stdout bytes.Buffer
@@ -99,6 +101,7 @@ func TestOrders_factsAreQuoted(t *testing.T) {
 	}
 }
 
+// One piece of evidence decides: of two webhooks with one word and other facts the
 // first, by the rules.
 func TestExplain_oneDecides(t *testing.T) {
 	x := explained(t, events.Webhook{StatusRaw: "done", Facts: amount("10")}, events.Webhook{StatusRaw: "done", Facts: amount("9")})
@@ -113,5 +116,33 @@ func TestExplain_oneDecides(t *testing.T) {
 	}
 	if len(deciding) != 1 || deciding[0] != "ramp.t-0-0 10" {
 		t.Errorf("marked as deciding: %q, want the first webhook alone", deciding)
+	}
+}
+
+// What a merchant's own producer writes into an intent is shown beside what was
+// seen: it must not steer the terminal there either, nor pass for a row of ours.
+func TestDiscrepancies_foreignTextIsQuoted(t *testing.T) {
+	foreign := "EUR\x1b[8m\nacme/shop/o2  asset_mismatch  critical"
+	facts := func(currency, hash string) events.Facts {
+		return events.Facts{FiatAmount: "10", FiatCurrency: currency, TxHash: hash}
+	}
+	x := explained(t, events.Intent{Facts: facts(foreign, foreign)}, events.StatusCheck{StatusRaw: "done", Facts: facts("EUR", "0xab")})
+	if len(x.all) < 2 {
+		t.Fatalf("discrepancies %+v; want a currency and a hash that differ", x.all)
+	}
+	var stdout bytes.Buffer
+	c := &cli{out: &stdout, output: "text"}
+	if err := c.printDiscrepancies(x.all); err != nil {
+		t.Fatal(err)
+	}
+	if out := stdout.String(); strings.Count(out, "\n") != 1+len(x.all) || strings.Contains(out, "\x1b") {
+		t.Errorf("%d discrepancies are printed as\n%q", len(x.all), out)
+	}
+	stdout.Reset()
+	if err := c.showWhy(x); err != nil {
+		t.Fatal(err)
+	}
+	if out := stdout.String(); strings.Contains(out, "\nacme/shop/o2") || strings.Contains(out, "\x1b") {
+		t.Errorf("explain prints\n%q", out)
 	}
 }

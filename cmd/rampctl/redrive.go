@@ -63,7 +63,7 @@ ended may simply be run again.`,
 	fl.StringVar(&f.filter.KeyPrefix, "key-prefix", "", "its key begins so, for example kado/acme/")
 	fl.StringVar(&f.since, "since", "", "was set aside since: 24h or 7d (ago), or RFC 3339")
 	fl.StringVar(&f.until, "until", "", "was set aside before: 1h or 7d (ago), or RFC 3339")
-	fl.IntVar(&f.filter.Limit, "limit", redrive.DefaultLimit, "at most so many, the oldest first")
+	fl.IntVar(&f.filter.Limit, "limit", redrive.DefaultLimit, "write at most so many, the oldest first; what cannot be brought back does not count")
 	fl.BoolVar(&f.all, "all", false, "all dead letters; without it --execute wants a filter")
 	fl.BoolVar(&f.execute, "execute", false, "write; without it only the forecast is printed")
 	fl.Float64Var(&f.rate, "rate", 100, "records a second")

@@ -58,7 +58,7 @@ func (p Program) Reconciler(ctx context.Context) error {
 		Engine: reconciler.NewEngine(reconciler.Config{
 			Topics: topics, Partitions: p.Config.Topics.Partitions, Rules: rules, Codec: cd,
 			VerifyDigest: c.Guarantee == config.ExactlyOnce, BelieveOrigin: c.BelieveOrigin, Observer: metrics,
-			Checkpoints: checkpoints, OpenTable: tables, ReuseOutputs: true,
+			Checkpoints: checkpoints, OpenTable: tables, ReuseOutputs: true, Acknowledged: tide.Next,
 			Joiners: cmp.Or(c.Joiners, min(runtime.GOMAXPROCS(0), mostJoiners)),
 		}),
 		CheckpointEvery: c.CheckpointInterval,

@@ -83,3 +83,6 @@ func Pooled(p *pool) (records, bytes int) {
 	}
 	return len(p.records), bytes
 }
+
+// GiveUpAfter has reads of a log give up after so long.
+func GiveUpAfter(l *Log, d time.Duration) { l.stalled = d }

@@ -21,7 +21,7 @@ const (
 	fetchBytes = 4 << 20
 	// fetchWait is how long a broker may wait for new records.
 	fetchWait = 500 * time.Millisecond
-	// stalledAfter ends a read whose every request fails.
+	// stalledAfter is Log.stalled.
 	stalledAfter = 60 * time.Second
 	// emptyAnswers in a row, with the stable end at or past the goal, prove that
 	// nothing is left there to be read: compaction removed it. One answer alone
@@ -100,7 +100,7 @@ func (r *reader) fetchAll(ctx context.Context) error {
 		if failing.IsZero() {
 			failing = time.Now()
 		}
-		if time.Since(failing) > stalledAfter {
+		if time.Since(failing) > r.log.stalled {
 			return wrap(r.name(), fe.err)
 		}
 	}
@@ -245,7 +245,7 @@ func (r *reader) failure(ctx context.Context, err error) *fetchError {
 		if r.pos < at.Start || r.pos > at.End || r.to > at.End && r.to != math.MaxInt64 {
 			return &fetchError{err: lossError(r.topic, r.partition, r.pos, r.to, at)}
 		}
-		return &fetchError{err: err, retry: true}
+		return &fetchError{err: fmt.Errorf("the leader holds [%d,%d): %w: %w", at.Start, at.End, stream.ErrTransient, err), retry: true}
 	}
 	// The leader cache may hold the id of a topic that was recreated.
 	retry := errors.Is(Classify(err), stream.ErrTransient) || kerr.IsRetriable(err)

@@ -24,6 +24,7 @@ type Log struct {
 	cl      *kgo.Client
 	decomp  kgo.Decompressor
 	leaders leaderCache
+	stalled time.Duration // ends a read whose every request fails
 }
 
 var (
@@ -37,7 +38,7 @@ func OpenLog(cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{cl: cl, decomp: kgo.DefaultDecompressor()}
+	l := &Log{cl: cl, decomp: kgo.DefaultDecompressor(), stalled: stalledAfter}
 	l.leaders.cl = cl
 	return l, nil
 }

@@ -54,7 +54,7 @@ func (p *pool) PutRecords(rs []kgo.Record) {
 func (p *pool) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return fitting(&p.bytes, packed*len(compressed))
+	return fitting(&p.bytes, max(len(compressed), min(packed*len(compressed), maxPiece))) // more is not kept
 }
 
 // PutDecompressBytes implements kgo.PoolDecompressBytes.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"rampstream/internal/kafka"
 	"rampstream/internal/sim"
 	"rampstream/internal/stream"
@@ -98,5 +99,17 @@ func TestPool_keepsLittle(t *testing.T) {
 	}
 	if records, held := kafka.Pooled(p); records > 64 || held > 64*100 {
 		t.Errorf("%d pieces of records and %d bytes are kept; want 64 of each, and no huge one", records, held)
+	}
+}
+
+// A batch of as much as is fetched of a partition at once comes back to the pool like
+// others: its bytes are four times what they are on their way at most, and few are.
+func TestPool_keepsWhatIsFetchedAtOnce(t *testing.T) {
+	for _, compressed := range []int{10 << 10, 100 << 10, 150 << 10, 192 << 10} {
+		p := kafka.NewPool()
+		p.PutDecompressBytes(p.GetDecompressBytes(make([]byte, compressed), kgo.CodecZstd))
+		if _, held := kafka.Pooled(p); held == 0 {
+			t.Errorf("a batch of %d compressed bytes: its memory is made anew each time", compressed)
+		}
 	}
 }

@@ -54,6 +54,17 @@ func (t *Tide) rises(topic string, partition int32, offset int64) (next int64, o
 	return next, offset >= next
 }
 
+// Next is the offset behind the last that was acknowledged in a partition, 0 for
+// none: the partition reaches as far, unless it was cut.
+func (t *Tide) Next(topic string, partition int32) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if of := t.next[topic]; partition >= 0 && int(partition) < len(of) {
+		return of[partition]
+	}
+	return 0
+}
+
 // fell is the loss that a tide found.
 func fell(topic string, partition int32, next, offset int64) error {
 	return fmt.Errorf("%s-%d: records were acknowledged up to offset %d, and the broker gives out offset %d again: offsets %d to %d are gone: %w",

@@ -180,3 +180,24 @@ func TestTxnGroup_restoreFindsAnInputCut(t *testing.T) {
 		t.Errorf("Poll = %v after %d questions; want ErrLoss that names a-0 and the offsets", err, asked.Load())
 	}
 }
+
+// A tide knows how far the partitions reach that were written to.
+func TestTide_Next(t *testing.T) {
+	cfg, _ := start(t, 1, "a", "b", "out")
+	put(t, cfg, "a", 0, "1", "2")
+	o := txnOptions("0")
+	o.Tide = new(kafka.Tide)
+	g := openTxn(t, cfg, o, newTable(t))
+	if ok, err := g.Commit(patient(t), copies(pollN(t, g.Poll, 2))); !ok || err != nil {
+		t.Fatalf("Commit = %v, %v", ok, err)
+	}
+	for _, tc := range []struct {
+		topic     string
+		partition int32
+		want      int64
+	}{{"out", 0, 2}, {"out", 1, 0}, {"out", -1, 0}, {"a", 0, 0}} {
+		if got := o.Tide.Next(tc.topic, tc.partition); got != tc.want {
+			t.Errorf("Next(%s, %d) = %d; want %d", tc.topic, tc.partition, got, tc.want)
+		}
+	}
+}

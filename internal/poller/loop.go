@@ -68,11 +68,11 @@ func (p *Poller) read(ctx context.Context) error {
 // inputs turns records into inputs. What is no task goes to the dead letters.
 func (p *Poller) inputs(ctx context.Context, records []stream.Record) []Input {
 	var in []Input
-	var wait patience
+	wait := patience{vain: p.cfg.Records.vain}
 	for _, rec := range records {
 		for ctx.Err() == nil {
 			var s Scheduled
-			err := wait.until(ctx, func() (err error) { s, err = p.cfg.Records.Schedule(ctx, rec); return err })
+			err := wait.until(ctx, rec.Value, func() (err error) { s, err = p.cfg.Records.Schedule(ctx, rec); return err })
 			var bad *ScheduleError
 			if ctx.Err() != nil {
 				break

@@ -85,7 +85,7 @@ func New(cfg Config) *Poller {
 	setDefault(&cfg.Drain, 20*time.Second)
 	setDefault(&cfg.Margin, 5*time.Second)
 	cfg.Settings = cfg.Settings.withDefaults()
-	cfg.Records.Partitions = cfg.Settings.Partitions
+	cfg.Records.Partitions, cfg.Records.vain = cfg.Settings.Partitions, new(sync.Map)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

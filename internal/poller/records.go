@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"rampstream/internal/codec"
@@ -27,6 +28,9 @@ type Records struct {
 	Codec      Codec
 	Topics     stream.Topics
 	Partitions int32
+	// vain has the schema ids (framed) for which a whole patience was spent: nobody
+	// waits for these again, at each restore. nil remembers none.
+	vain *sync.Map
 }
 
 // ScheduleError says why a record of the schedule is no task: the class of its
@@ -73,15 +77,30 @@ func (r Records) Schedule(ctx context.Context, rec stream.Record) (Scheduled, er
 const maxSchemaWait = 30 * time.Second
 
 // patience is what is left of that wait, for all records of a run together.
-type patience struct{ waited time.Duration }
+type patience struct {
+	waited time.Duration
+	vain   *sync.Map
+}
 
-// until calls f again, every second, while it fails for a schema that the
-// registry does not have. When the patience is at its end, or ctx is, the last
+// until calls f again, every second, while it fails because the registry does not
+// have the schema of value. When the patience is at its end, or ctx is, the last
 // error stands.
-func (p *patience) until(ctx context.Context, f func() error) error {
+func (p *patience) until(ctx context.Context, value []byte, f func() error) error {
+	id := string(value[:min(len(value), 5)]) // the frame: a zero and four bytes
 	for {
 		err := f()
-		if !errors.Is(err, codec.ErrUnknownSchema) || p.waited >= maxSchemaWait || ctx.Err() != nil {
+		if !errors.Is(err, codec.ErrUnknownSchema) || ctx.Err() != nil {
+			return err
+		}
+		if p.vain != nil {
+			if _, known := p.vain.Load(id); known {
+				return err
+			}
+		}
+		if p.waited >= maxSchemaWait {
+			if p.vain != nil {
+				p.vain.Store(id, true)
+			}
 			return err
 		}
 		pause(ctx, time.Second)

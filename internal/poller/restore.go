@@ -34,11 +34,11 @@ func (r Records) Restore(ctx context.Context, log stream.Log, partition int32) (
 	}
 	out := Restored{Assigned: Assigned{Partition: partition}}
 	var tasks taskTable
-	var wait patience
+	wait := patience{vain: r.vain}
 	schedule := ends[r.Topics.CheckSchedule]
 	err = log.Read(ctx, r.Topics.CheckSchedule, partition, schedule.Start, schedule.End, false, func(rec stream.Record) error {
 		var in Scheduled
-		err := wait.until(ctx, func() (err error) { in, err = r.Schedule(ctx, rec); return err })
+		err := wait.until(ctx, rec.Value, func() (err error) { in, err = r.Schedule(ctx, rec); return err })
 		var bad *ScheduleError
 		switch {
 		case ctx.Err() != nil:
@@ -107,13 +107,13 @@ func (t *taskTable) live() []events.CheckTask {
 // higher one before it.
 func (r Records) lanes(ctx context.Context, log stream.Log, partition int32, within stream.Range) ([]events.LaneState, error) {
 	states := map[events.Lane]events.LaneState{}
-	var wait patience
+	wait := patience{vain: r.vain}
 	err := log.Read(ctx, r.Topics.LaneState, partition, within.Start, within.End, false, func(rec stream.Record) error {
 		if rec.Value == nil {
 			return nil
 		}
 		var s events.LaneState
-		err := wait.until(ctx, func() (err error) { s, err = r.Codec.DecodeLaneState(ctx, rec.Value); return err })
+		err := wait.until(ctx, rec.Value, func() (err error) { s, err = r.Codec.DecodeLaneState(ctx, rec.Value); return err })
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -147,3 +147,23 @@ func TestPoller_registryThatRefuses(t *testing.T) {
 		r.cancel()
 	})
 }
+
+// A schema that was waited for in vain is not waited for again at each restore.
+func TestPoller_schemaThatNeverComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newMemKafka()
+		r := lagging(t, k, &provider{}, 24*time.Hour, false)
+		put(t, k, taskRecord(t, r.c, due(key("o"))))
+		for i, most := range []time.Duration{31 * time.Second, 0} {
+			began := time.Now()
+			for n := range int32(partitions) {
+				if _, err := r.p.Restore(t.Context(), n, k, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if d := time.Since(began); d > most {
+				t.Errorf("restore %d took %s; want at most %s", i, d, most)
+			}
+		}
+	})
+}

@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -94,7 +95,7 @@ func (k *keeper) started() {
 	}
 	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
 	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: newEngine(reconciler.Config{
-		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open})}
+		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open, Acknowledged: k.acknowledged})}
 	k.eng = k.loop.Engine
 }
 
@@ -128,5 +129,83 @@ func TestLoop_checkpointOfAStateTopicThatWasEmptied(t *testing.T) {
 				t.Errorf("Restore = %v from %v, %d states; the topic of order states has none: want ErrLoss", err, k.told.sources, k.eng.States())
 			}
 		})
+	}
+}
+
+// cutTail has the topic of order states lose the last records of each partition, as
+// by an unclean election, or when all brokers lose their page cache. Ids and starts
+// are as before.
+func (k *keeper) cutTail(n int) {
+	k.wrote = map[string]int64{}
+	for _, r := range k.world.log.All(topics.OrderState) { // as the session's tide has it
+		k.wrote[fmt.Sprint(r.Topic, r.Partition)] = r.Offset + 1
+	}
+	fresh := sim.NewLog(partitions, func() int64 { return int64(k.now.UnixMilli()) }, topics.All()...)
+	for _, topic := range topics.All() {
+		all := k.world.log.All(topic)
+		if topic == topics.OrderState {
+			ends := map[int32]int64{}
+			for _, r := range all {
+				ends[r.Partition] = max(ends[r.Partition], r.Offset+1)
+			}
+			kept := all[:0:0]
+			for _, r := range all {
+				if r.Offset < ends[r.Partition]-int64(n) {
+					kept = append(kept, r)
+				}
+			}
+			all = kept
+		}
+		if _, err := fresh.Append(all...); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	k.world.log, k.log.Log = fresh, fresh
+}
+
+func (k *keeper) acknowledged(topic string, n int32) int64 { return k.wrote[fmt.Sprint(topic, n)] }
+
+// K18, K19: a checkpoint of states that their topic has lost meanwhile must not hide
+// that they are gone from it.
+func TestLoop_checkpointAfterAStateTopicLostItsTail(t *testing.T) {
+	k := newKeeper(t)
+	if err := k.again(); err != nil {
+		t.Fatal(err)
+	}
+	k.live("wait", 0, 60, 1)
+	k.cutTail(3)
+	k.loop.Checkpoint(t.Context(), 0) // as at SIGTERM
+	k.wrote = nil                     // another process
+	k.started()
+	if err := k.again(); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Restore = %v from %v, %d states; the topic has lost some of them: want ErrLoss", err, k.told.sources, k.eng.States())
+	}
+}
+
+// The same where memory outlives a rebalance.
+func TestLoop_memoryOfAStateTopicThatLostItsTail(t *testing.T) {
+	k := newKeeper(t)
+	if err := k.again(); err != nil {
+		t.Fatal(err)
+	}
+	k.live("wait", 0, 60, 1)
+	k.loop.Revoke([]int32{0, 1, 2, 3})
+	k.cutTail(3)
+	if err := k.again(); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Restore = %v from %v; the topic of order states has lost some of them: want ErrLoss", err, k.told.sources)
+	}
+}
+
+// The control: without a copy of ours the loss is found.
+func TestLoop_lostTailIsFoundWithoutACopy(t *testing.T) {
+	k := newKeeper(t)
+	if err := k.again(); err != nil {
+		t.Fatal(err)
+	}
+	k.live("wait", 0, 60, 1)
+	k.cutTail(3)
+	k.started()
+	if err := k.again(); !errors.Is(err, stream.ErrLoss) {
+		t.Errorf("Restore = %v; want ErrLoss", err)
 	}
 }

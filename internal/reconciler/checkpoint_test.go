@@ -65,13 +65,14 @@ func (o *told) CheckpointWritten(bytes int64) {
 // keeper is a world whose reconciler keeps checkpoints.
 type keeper struct {
 	*world
-	log  *described
-	path string
-	now  time.Time
-	loop *reconciler.Loop
-	told *told
-	dir  *checkpoint.Dir
-	open func(int32) (table.Table, error) // nil keeps tables in memory
+	log   *described
+	path  string
+	now   time.Time
+	loop  *reconciler.Loop
+	told  *told
+	dir   *checkpoint.Dir
+	open  func(int32) (table.Table, error) // nil keeps tables in memory
+	wrote map[string]int64                 // "topic-partition": what this process was acknowledged, where a test says so
 }
 
 func newKeeper(t *testing.T) *keeper {
@@ -103,7 +104,7 @@ func (k *keeper) start() {
 	}
 	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
 	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: newEngine(reconciler.Config{
-		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open})}
+		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open, Acknowledged: k.acknowledged})}
 	k.log.read = 0
 	var log stream.Log = k.log
 	if k.log.about == nil {

@@ -48,6 +48,10 @@ type Config struct {
 	// Checkpoints is where partitions are kept for the next start; nil keeps none.
 	// Only what a digest verifies is taken from there.
 	Checkpoints *checkpoint.Dir
+	// Acknowledged is the offset behind what the sessions of this process were
+	// acknowledged in a partition; nil knows nothing. It may be called by several
+	// goroutines.
+	Acknowledged func(topic string, partition int32) int64
 	// ReuseOutputs has the memory of a batch's outputs written over after Accept:
 	// for sessions that keep nothing of what they have committed.
 	ReuseOutputs bool

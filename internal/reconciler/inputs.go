@@ -54,14 +54,15 @@ func idsOf(ctx context.Context, log stream.Identifier, topics []string) ([]strin
 type held struct {
 	ids    map[string]string // by topic; nil where the log cannot tell
 	starts map[string]int64
+	ends   map[string]int64 // they reach as far at least
 }
 
 // holding gives the state topics as they are now.
 func (r *restorer) holding(ctx context.Context, ends map[string]stream.Range) (held, error) {
 	topics := r.stateTopics()
-	h := held{starts: map[string]int64{}}
+	h := held{starts: map[string]int64{}, ends: map[string]int64{}}
 	for _, topic := range topics {
-		h.starts[topic] = ends[topic].Start
+		h.starts[topic], h.ends[topic] = ends[topic].Start, ends[topic].End
 	}
 	log, ok := r.log.(stream.Identifier)
 	if !ok {
@@ -79,7 +80,25 @@ func (r *restorer) holding(ctx context.Context, ends map[string]stream.Range) (h
 }
 
 // still reports whether the topics that held what h says are these, and all of
-// it: compaction alone moves no start.
-func (h held) still(now held) bool {
+// it: compaction alone moves no start and no end. wrote is what acknowledged said
+// before now was asked for.
+func (h held) still(now held, wrote map[string]int64) bool {
+	for topic, end := range now.ends {
+		if end < max(h.ends[topic], wrote[topic]) {
+			return false
+		}
+	}
 	return (h.ids == nil || now.ids == nil || maps.Equal(h.ids, now.ids)) && maps.Equal(h.starts, now.starts)
+}
+
+// acknowledged is how far the state topics of a partition reached when this process
+// wrote there last.
+func (c *Config) acknowledged(n int32) map[string]int64 {
+	out := map[string]int64{}
+	if c.Acknowledged != nil {
+		for _, topic := range []string{c.Topics.OrderState, c.Topics.CustomerState} {
+			out[topic] = c.Acknowledged(topic, n)
+		}
+	}
+	return out
 }

@@ -49,7 +49,7 @@ func (e *Engine) restorer(n int32, log stream.Log) *restorer {
 // was read back; forget is called before that begins, so that there is memory
 // for it.
 func (r *restorer) load(ctx context.Context, p *partition, committed map[string]int64, forget func() error) (*partition, error) {
-	t := r.cfg.Topics
+	t, wrote := r.cfg.Topics, r.cfg.acknowledged(r.n)
 	// The ends are captured before anything is read; the caller has fetched
 	// stable offsets, so no older member's transaction can commit after that.
 	ends, err := r.log.Ends(ctx, r.n, append(t.Inputs(), t.ReconcilerPosition, t.OrderState, t.CustomerState)...)
@@ -79,7 +79,7 @@ func (r *restorer) load(ctx context.Context, p *partition, committed map[string]
 		return nil, err
 	}
 	// Without transactions another member may have written states and no position.
-	if p != nil && found && r.cfg.VerifyDigest && sameAs(p, pos) && p.held.still(stand) {
+	if p != nil && found && r.cfg.VerifyDigest && sameAs(p, pos) && p.held.still(stand, wrote) {
 		p.source = sourceMemory
 	} else {
 		if err := forget(); err != nil {

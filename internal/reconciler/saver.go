@@ -35,7 +35,7 @@ const (
 var errMoved = errors.New("the partition was taken away")
 
 // errEmptied says that a state topic does not hold any more what was read from it.
-var errEmptied = errors.New("a state topic was made anew, or records were deleted from it")
+var errEmptied = errors.New("a state topic was made anew, records were deleted from it, or it lost its tail")
 
 // keepCheckpoints writes checkpoints in a goroutine of its own until the returned
 // function is called.
@@ -116,6 +116,7 @@ func (l *Loop) save(ctx context.Context, n int32, rest int) (size int64, states 
 	l.mu.Lock()
 	log, cfg := l.log, &l.Engine.cfg
 	l.mu.Unlock()
+	wrote := cfg.acknowledged(n)
 	h, kept, err := l.headOf(ctx, log, n)
 	if err != nil {
 		return 0, 0, err
@@ -128,7 +129,7 @@ func (l *Loop) save(ctx context.Context, n int32, rest int) (size int64, states 
 		l.mu.Unlock()
 		return 0, 0, errMoved
 	}
-	if !p.held.still(held{h.Topics, h.Start}) {
+	if !p.held.still(held{h.Topics, h.Start, h.From}, wrote) {
 		l.mu.Unlock()
 		return 0, 0, errEmptied
 	}

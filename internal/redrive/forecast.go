@@ -2,6 +2,7 @@ package redrive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,8 +81,12 @@ func (r Redriver) Plan(ctx context.Context, letters []Letter) ([]Step, error) {
 // Pages selects and plans, and gives each selection to use with its plan: the first,
 // and those behind it for as long as nothing of a selection is written and its limit
 // left some out. So what can never be brought back does not stand before what can;
-// and since what is not written changes nothing, every plan holds.
+// and since what is not written changes nothing, every plan holds. Each selection is
+// twice as large as the one before, lest the topic be read for each letter, and ends
+// with the last letter that the limit lets be written.
 func (r Redriver) Pages(ctx context.Context, f Filter, use func(Selection, []Step) error) error {
+	most := cmp.Or(f.Limit, DefaultLimit)
+	f.Limit = most
 	for {
 		sel, err := r.Select(ctx, f)
 		if err != nil {
@@ -91,13 +96,29 @@ func (r Redriver) Pages(ctx context.Context, f Filter, use func(Selection, []Ste
 		if err != nil {
 			return err
 		}
+		if n := until(steps, most); n < len(steps) {
+			sel.Letters, steps, sel.More = sel.Letters[:n], steps[:n], true
+		}
 		on := sel.More && !slices.ContainsFunc(steps, func(s Step) bool { return s.Outcome.Written() })
 		sel.More = sel.More && !on
 		if err := use(sel, steps); err != nil || !on {
 			return err
 		}
-		f.After = &sel.Letters[len(sel.Letters)-1]
+		f.After, f.Limit = &sel.Letters[len(sel.Letters)-1], max(most, min(2*f.Limit, DefaultLimit))
 	}
+}
+
+// until is how many steps there are up to the last of so many that are written.
+func until(steps []Step, most int) int {
+	for i := range steps {
+		if steps[i].Outcome.Written() {
+			most--
+		}
+		if most == 0 {
+			return i + 1
+		}
+	}
+	return len(steps)
 }
 
 // admit decides what needs no state: s.Outcome stays "" for a record that the

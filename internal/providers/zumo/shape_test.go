@@ -28,3 +28,17 @@ func TestParseWebhook_accountsOfAnotherShape(t *testing.T) {
 		}
 	}
 }
+
+// docs/providers/zumo.md: an event of another type is kept under its own name. What
+// stands in its wallet says nothing that is read of it, so no shape of that sets it
+// aside.
+func TestParseWebhook_otherEventsKeepTheirName(t *testing.T) {
+	const name = "appUser.transfer.created"
+	for _, wallet := range []string{`{"id":"w-1","accounts":"2"}`, `"w-1"`, `["w-1"]`, `{"id":"w-1"}`, `null`} {
+		body := `{"eventType":"` + name + `","subject":{"appUserId":"` + userID + `","wallet":` + wallet + `}}`
+		got, err := open(t, verifying(), providers.Env{}).Webhook.ParseWebhook(signedBy(secret, body))
+		if err != nil || got.StatusRaw != name || got.Status.String() != "UNKNOWN" {
+			t.Errorf("wallet %s: %q (%s), %v; want it under its own name", wallet, got.StatusRaw, got.Status, err)
+		}
+	}
+}

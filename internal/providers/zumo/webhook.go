@@ -100,7 +100,7 @@ func signed(key events.Key, d providers.Delivery, body jsonx.Value, proof verifi
 	}
 	subject := body.Get("subject")
 	accounts, ok := accountsOf(subject.Get("wallet"))
-	if !ok {
+	if !ok && eventType == accountsUpdated {
 		return events.Webhook{}, providers.Refuse(providers.ErrMalformed, "unknown_shape", "subject.wallet")
 	}
 	raw := eventType // another event is kept under its own name, and means nothing yet

@@ -98,7 +98,7 @@ func (c *cli) printTransactions(cfg config.Config, open []kafka.OpenTransaction)
 				TransactionalID string `json:"transactional_id,omitempty"`
 				State           string `json:"state,omitempty"`
 				LastWrite       string `json:"last_write_at"`
-				Command         string `json:"command"`
+				Command         string `json:"command,omitempty"`
 			}{t.Topic, t.Partition, t.Stable, t.Behind, t.ProducerID, t.Epoch, t.TransactionalID, t.State, t.LastWrite.UTC().Format(time.RFC3339), t.Command(broker)})
 			if err != nil {
 				return err
@@ -106,11 +106,17 @@ func (c *cli) printTransactions(cfg config.Config, open []kafka.OpenTransaction)
 			continue
 		}
 		owner := "no coordinator knows it: it hangs until a person ends it"
-		if t.Known() {
+		switch {
+		case t.Hidden:
+			owner = "its transactional id is not known here, because this principal may not see every one: ask again with DESCRIBE of the transactional id '*'"
+		case t.Known():
 			owner = fmt.Sprintf("transactional id %s, %s: its coordinator ends it at its timeout", t.TransactionalID, t.State)
 		}
-		if _, err := fmt.Fprintf(c.out, "%s-%d: readers stop at %d, %d records stand behind; producer %d epoch %d wrote last at %s; %s\n  %s\n",
-			t.Topic, t.Partition, t.Stable, t.Behind, t.ProducerID, t.Epoch, t.LastWrite.UTC().Format(time.RFC3339), owner, t.Command(broker)); err != nil {
+		if command := t.Command(broker); command != "" {
+			owner += "\n  " + command
+		}
+		if _, err := fmt.Fprintf(c.out, "%s-%d: readers stop at %d, %d records stand behind; producer %d epoch %d wrote last at %s; %s\n",
+			t.Topic, t.Partition, t.Stable, t.Behind, t.ProducerID, t.Epoch, t.LastWrite.UTC().Format(time.RFC3339), owner); err != nil {
 			return err
 		}
 	}

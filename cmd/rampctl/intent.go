@@ -135,7 +135,7 @@ func (c *cli) publishIntent(ctx context.Context, in events.Intent) error {
 			{Key: "content-type", Value: []byte("application/avro")},
 		},
 	})
-	if err := errors.Join(err, p.Close(context.WithoutCancel(ctx))); err != nil {
+	if err := errors.Join(err, closeProducer(p)); err != nil {
 		return fmt.Errorf("publish %s of %s: %w", in.Kind, in.Key, err)
 	}
 	return c.line(struct {

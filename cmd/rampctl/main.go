@@ -68,6 +68,7 @@ type cli struct {
 	env       []string
 	out, errw io.Writer
 	file      string // -c
+	named     bool   // somebody wrote -c
 	output    string // -o
 }
 
@@ -75,7 +76,8 @@ func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "rampctl", Short: "Operate rampstream: run the demo, prepare topics and schemas, ask why an order is where it is",
 		SilenceUsage: true, SilenceErrors: true, Version: telemetry.Build(),
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			c.named = cmd.Flags().Changed("config")
 			if c.output != "text" && c.output != "json" {
 				return fmt.Errorf("%w: -o takes text or json (got %q)", errUsage, c.output)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 
 	"rampstream/internal/app"
 	"rampstream/internal/config"
@@ -34,7 +35,7 @@ func (c *cli) load(program string) (config.Config, error) {
 
 // path is the configuration file.
 func (c *cli) path() string {
-	if _, err := os.Stat(c.file); err != nil && c.file == "rampstream.yaml" {
+	if _, err := os.Stat(c.file); err != nil && !c.named {
 		return "" // the default file is optional: everything may come from RAMP_...
 	}
 	return c.file
@@ -43,6 +44,17 @@ func (c *cli) path() string {
 // kafkaConfig is the client configuration of rampctl.
 func kafkaConfig(cfg config.Config) kafka.Config {
 	return kafka.Config{Brokers: cfg.Kafka.Brokers, Properties: cfg.Kafka.Properties, ClientID: "rampctl"}
+}
+
+// closeWait bounds the wait for what is on its way when a command ends before it is
+// acknowledged: no broker may answer any more.
+const closeWait = 5 * time.Second
+
+// closeProducer flushes and closes, also after an interrupt.
+func closeProducer(p *kafka.Producer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	return p.Close(ctx)
 }
 
 // reading is an open view on the topics.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -80,11 +79,7 @@ func (c *cli) admins(given []string) ([]string, error) {
 // read is the configuration, of which only an address is needed: nothing of it
 // is validated.
 func (c *cli) read() (config.Config, error) {
-	file := c.file
-	if _, err := os.Stat(file); err != nil && file == "rampstream.yaml" {
-		file = "" // as in load
-	}
-	return config.Load(file, c.env, nil)
+	return config.Load(c.path(), c.env, nil)
 }
 
 // lanes asks every poller. One that does not answer does not hide the others;

@@ -88,7 +88,7 @@ func (c *cli) skip(ctx context.Context, f intentFlags) error {
 		return err
 	}
 	_, err = p.Publish(ctx, moved...)
-	if err := errors.Join(err, p.Close(context.WithoutCancel(ctx))); err != nil {
+	if err := errors.Join(err, closeProducer(p)); err != nil {
 		return fmt.Errorf("write positions: %w", err)
 	}
 	for _, g := range found {

@@ -155,7 +155,7 @@ func (c *cli) runRedrive(ctx context.Context, f redriveFlags) error {
 	}
 	limit := rate.NewLimiter(rate.Limit(f.rate), 1)
 	err = d.Pages(ctx, f.filter, func(sel redrive.Selection, steps []redrive.Step) error { return c.write(ctx, sel, steps, pub, limit) })
-	return errors.Join(err, pub.Close(context.WithoutCancel(ctx)))
+	return errors.Join(err, closeProducer(pub))
 }
 
 // forecast prints what would become of each, and writes nothing.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -114,32 +115,47 @@ func (c *cli) schemas() *cobra.Command {
 			}
 			return err
 		}}
-	check := &cobra.Command{Use: "check", Short: "Check that every schema is registered or could be (exit 4 if not)", Args: args(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := c.load("rampctl")
-			if err != nil {
-				return err
-			}
-			reg, err := app.OpenRegistry(cfg)
-			if err != nil {
-				return err
-			}
-			for _, s := range app.Subjects(cfg.Topics.Names()) {
-				id, err := reg.Lookup(cmd.Context(), s.Name, schemas.Text(s.Schema))
-				switch {
-				case errors.Is(err, kafka.ErrNotRegistered):
-					fmt.Fprintf(c.out, "%s: not registered\n", s.Name)
-				case err != nil:
-					return err
-				default:
-					fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
-				}
-			}
-			_, err = app.OpenCodec(cmd.Context(), cfg, reg) // counts what is missing and asks back what each id means
-			return err
-		}}
+	check := &cobra.Command{Use: "check", Short: "Check that every schema is registered, and say of others whether they could be (exit 4 if one is not)", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.checkSchemas(cmd.Context()) }}
 	cmd.AddCommand(register, check)
 	return cmd
+}
+
+func (c *cli) checkSchemas(ctx context.Context) error {
+	cfg, err := c.load("rampctl")
+	if err != nil {
+		return err
+	}
+	reg, err := app.OpenRegistry(cfg)
+	if err != nil {
+		return err
+	}
+	var refused []string
+	for _, s := range app.Subjects(cfg.Topics.Names()) {
+		text := schemas.Text(s.Schema)
+		id, err := reg.Lookup(ctx, s.Name, text)
+		if err == nil {
+			fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
+			continue
+		}
+		if !errors.Is(err, kafka.ErrNotRegistered) {
+			return err
+		}
+		switch err := reg.Check(ctx, s.Name, text); {
+		case err == nil:
+			fmt.Fprintf(c.out, "%s: not registered\n", s.Name)
+		case errors.Is(err, kafka.ErrNotCompatible):
+			fmt.Fprintf(c.out, "%s: not registered, and not compatible with what is\n", s.Name)
+			refused = append(refused, err.Error())
+		default:
+			return err
+		}
+	}
+	if len(refused) > 0 { // to register the others would end at the first of these
+		return errors.Join(fmt.Errorf("%d schemas could not be registered: %w", len(refused), stream.ErrRefused), errors.New(strings.Join(refused, "\n")))
+	}
+	_, err = app.OpenCodec(ctx, cfg, reg) // counts what is missing and asks back what each id means
+	return err
 }
 
 func (c *cli) configuration() *cobra.Command {

@@ -22,12 +22,15 @@ const (
 	deadLetterRecord = 16 << 10
 )
 
+// most is what topics are made to take. A raw body beyond it is told by its digest.
+const most = 1 << 20
+
 // largest says how large a record of each of ingest's topics can become.
 func largest(c config.Config) map[string]int {
 	t := c.Topics.Names()
 	letter := deadLetterRecord
 	if c.DeadLetter.RawBodies {
-		letter += int(c.Ingest.MaxBody)
+		letter = min(letter+int(c.Ingest.MaxBody), most)
 	}
 	return map[string]int{t.Webhook: webhookRecord, t.Intent: intentRecord, t.DeadLetter: letter}
 }

@@ -26,6 +26,7 @@ func (c Config) checkAccounts(fs *faults, ps []providers.Provider, pol providers
 		fs.check(!seen[lane], path, "provider and account stand twice", string(lane))
 		seen[lane] = true
 		checkNetworks(fs, path+".webhook.allow_from", a.Webhook.AllowFrom)
+		checkPoll(fs, path+".poll", a.Poll)
 		j := slices.Index(names, string(a.Provider))
 		if j < 0 {
 			fs.check(false, path+".provider", "must be one of "+strings.Join(names, ", "), string(a.Provider))
@@ -33,6 +34,19 @@ func (c Config) checkAccounts(fs *faults, ps []providers.Provider, pol providers
 		}
 		askProvider(fs, ps[j], a, pol, path, c.WebhookURL(a))
 	}
+}
+
+// checkPoll: 0 and "" are the defaults.
+func checkPoll(fs *faults, path string, p providers.Poll) {
+	const least, most = 0.001, 10_000
+	calls := func(r float64) bool { return r == 0 || r >= least && r <= most } // false for what is no number
+	fs.check(calls(p.Rate), path+".rate", "must be 0.001 to 10000 calls a second", p.Rate)
+	fs.check(calls(p.HintRate), path+".hint_rate", "must be 0.001 to 10000 calls a second", p.HintRate)
+	fs.check(p.Burst >= 0 && p.Burst <= 100_000, path+".burst", "must be 1 to 100000", p.Burst)
+	if p.SweepEvery != 0 {
+		between(fs, path+".sweep_every", p.SweepEvery, time.Second, 24*time.Hour)
+	}
+	fs.check(slices.Contains([]string{"", "check", "ignore"}, p.UnknownHints), path+".unknown_hints", "must be check or ignore", p.UnknownHints)
 }
 
 // askProvider adds the provider's faults and refuses a route that nothing

@@ -83,8 +83,9 @@ func (c *Config) complete(in *input) {
 	c.deferred = in.deferred
 }
 
-// quoted is the piece of the file that the YAML parser puts into its messages.
-var quoted = regexp.MustCompile("`[^`]*`")
+// quoted is the piece of the file that the YAML parser puts into its messages: a
+// value, or the name of an alias.
+var quoted = regexp.MustCompile("`[^`]*`|'[^']*'")
 
 // readable drops from a parser's message whatever it quotes of the file.
 func readable(err error) string {

@@ -26,8 +26,8 @@ var secretProperty = regexp.MustCompile(`(?i)password|passphrase|secret|jaas|tok
 func (c Config) Print(w io.Writer) error {
 	c.Kafka.Properties = hideProperties(c.Kafka.Properties)
 	c.Registry.Properties = hideProperties(c.Registry.Properties)
-	c.Registry.URL = hideUser(c.Registry.URL)
-	c.Ingest.PublicURL = hideUser(c.Ingest.PublicURL)
+	c.Registry.URL = hideURL(c.Registry.URL)
+	c.Ingest.PublicURL = hideURL(c.Ingest.PublicURL)
 	c.Ingest.Tokens = slices.Clone(c.Ingest.Tokens)
 	for i := range c.Ingest.Tokens {
 		t := &c.Ingest.Tokens[i]
@@ -38,7 +38,7 @@ func (c Config) Print(w io.Writer) error {
 		hook, api := &c.Accounts[i].Webhook, &c.Accounts[i].API
 		// Load appends what it reads from secret_files.
 		hook.Secrets = hook.Secrets[:max(0, len(hook.Secrets)-len(hook.SecretFiles))]
-		hook.URL, api.BaseURL = hideUser(hook.URL), hideUser(api.BaseURL)
+		hook.URL, api.BaseURL = hideURL(hook.URL), hideURL(api.BaseURL)
 		hideRead(&api.PrivateKey, api.PrivateKeyFile)
 		hideRead(&api.Password, api.PasswordFile)
 		hideRead(&api.APIKey, api.APIKeyFile)
@@ -69,15 +69,19 @@ func hideProperties(props map[string]string) map[string]string {
 	return out
 }
 
-// hideUser drops user and password from a URL; what does not parse is hidden whole.
-func hideUser(s string) string {
+// hideURL drops user and password, query and fragment from a URL; what does not
+// parse is hidden whole.
+func hideURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
 		return redacted
-	case u.User == nil:
+	case u.User == nil && u.RawQuery == "" && u.Fragment == "":
 		return s
 	}
-	u.User = nil
+	u.User, u.Fragment, u.RawFragment = nil, "", ""
+	if u.RawQuery != "" {
+		u.RawQuery = redacted
+	}
 	return u.String()
 }

@@ -111,8 +111,11 @@ func MissingACLs(ctx context.Context, cfg Config, acls []ACL) ([]ACL, error) {
 				return wrap("list acls", r.Err)
 			}
 			for _, d := range r.Described {
+				if d.Host != "*" || d.Permission != kmsg.ACLPermissionTypeAllow {
+					continue
+				}
 				there[ACL{d.Principal, Resource(strings.ReplaceAll(strings.ToLower(d.Type.String()), "_", "-")), d.Name,
-					d.Pattern == kadm.ACLPatternPrefixed, operationWord(d.Operation)}] = d.Host == "*" && d.Permission == kmsg.ACLPermissionTypeAllow
+					d.Pattern == kadm.ACLPatternPrefixed, operationWord(d.Operation)}] = true
 			}
 		}
 		return nil

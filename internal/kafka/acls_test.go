@@ -7,7 +7,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"rampstream/internal/kafka"
 	"rampstream/internal/stream"
@@ -166,5 +169,28 @@ func TestACL_Command(t *testing.T) {
 	}
 	if got := needed[5].String(); got != "User:program may Write transactional-id g-*" {
 		t.Errorf("String() = %q", got)
+	}
+}
+
+// An ACL of one host beside that of every host takes nothing from it.
+func TestMissingACLs_besideOneOfAHost(t *testing.T) {
+	admin, _ := guarded(t)
+	acl := allow(kafka.ResourceTopic, "a", "Read")
+	if err := kafka.ApplyACLs(patient(t), admin, []kafka.ACL{acl}); err != nil {
+		t.Fatal(err)
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(admin.Brokers...), kgo.SASL(plain.Auth{User: "admin", Pass: "pw"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	for _, host := range []string{"10.0.0.1", "9.9.9.9", "zz"} {
+		b := kadm.NewACLs().Topics("a").Operations(kadm.OpRead).Allow(acl.Principal).AllowHosts(host).ResourcePatternType(kadm.ACLPatternLiteral)
+		if _, err := kadm.NewClient(cl).CreateACLs(patient(t), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := kafka.MissingACLs(patient(t), admin, []kafka.ACL{acl}); err != nil || len(got) != 0 {
+		t.Errorf("MissingACLs = %v, %v; want none: every host may", got, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -120,7 +121,25 @@ func isTrustFailure(err error) bool {
 		verify   *tls.CertificateVerificationError
 	)
 	return errors.As(err, &alert) || errors.As(err, &header) || errors.As(err, &unknown) ||
-		errors.As(err, &hostname) || errors.As(err, &invalid) || errors.As(err, &verify)
+		errors.As(err, &hostname) || errors.As(err, &invalid) || errors.As(err, &verify) || peerRefuses(err)
+}
+
+// refusals are the TLS alerts by which a peer refuses us for good: our certificate,
+// that there is none, or what we can speak.
+var refusals = map[tls.AlertError]bool{
+	40: true, 42: true, 43: true, 44: true, 45: true, 46: true, 48: true, 49: true, // handshake failure to access denied
+	70: true, 71: true, 112: true, 116: true, // version, security, name, certificate required
+}
+
+// peerRefuses reports one of them. The standard library keeps the type of an alert
+// that it received to itself, and shows it as AlertError only to QUIC.
+func peerRefuses(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return false
+	}
+	v := reflect.ValueOf(op.Err)
+	return v.Kind() == reflect.Uint8 && refusals[tls.AlertError(v.Uint())]
 }
 
 // classes maps every broker code that a program may meet and that is not simply

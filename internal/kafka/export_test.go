@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -86,3 +88,15 @@ func Pooled(p *pool) (records, bytes int) {
 
 // GiveUpAfter has reads of a log give up after so long.
 func GiveUpAfter(l *Log, d time.Duration) { l.stalled = d }
+
+// CompareLayout is compareLayout with a topic whose partitions have so many copies.
+func CompareLayout(s TopicSpec, replicas ...int) []Change {
+	t := kadm.TopicDetail{Topic: s.Name, Partitions: kadm.PartitionDetails{}}
+	for i, n := range replicas {
+		t.Partitions[int32(i)] = kadm.PartitionDetail{Topic: s.Name, Partition: int32(i), Replicas: make([]int32, n)}
+	}
+	return compareLayout(s, t)
+}
+
+// ClientTLS is tlsConfig.
+func ClientTLS(p map[string]string) (*tls.Config, error) { return tlsConfig(p) }

@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // OpenTransaction is a transaction that keeps read-committed readers of a
@@ -25,8 +27,10 @@ type OpenTransaction struct {
 	FirstOffset int64
 	LastWrite   time.Time
 	// TransactionalID and State are those that a coordinator knows for the
-	// producer; "" when none does, and then nobody will ever end it.
+	// producer; "" when none does, and then nobody will ever end it, unless Hidden.
 	TransactionalID, State string
+	// Hidden: no id is known, and there may be some that we must not see.
+	Hidden bool
 }
 
 // Known reports whether a coordinator will end the transaction by its timeout.
@@ -34,8 +38,12 @@ func (t OpenTransaction) Known() bool {
 	return t.State == "Ongoing" || strings.HasPrefix(t.State, "Prepare")
 }
 
-// Command is the command of Kafka's own tools that ends the transaction.
+// Command is the command of Kafka's own tools that ends the transaction; "" for a
+// Hidden one: what somebody may still commit must not be aborted in a partition.
 func (t OpenTransaction) Command(broker string) string {
+	if t.Hidden {
+		return ""
+	}
 	if t.Known() {
 		return fmt.Sprintf("kafka-transactions.sh --bootstrap-server %s forceTerminateTransaction --transactionalId %s", broker, t.TransactionalID)
 	}
@@ -75,8 +83,15 @@ func openTransactions(ctx context.Context, adm *kadm.Client, topics []string) ([
 	for _, l := range listed {
 		owners[l.ProducerID] = l
 	}
+	hidden, err := hidesIDs(ctx, adm)
+	if err != nil {
+		return nil, err
+	}
 	var out []OpenTransaction
 	for _, u := range behind {
+		if err := producers[u.Topic].Partitions[u.Partition].Err; err != nil {
+			return nil, wrap(fmt.Sprintf("describe producers of %s-%d", u.Topic, u.Partition), err)
+		}
 		found := false
 		for _, p := range producers[u.Topic].Partitions[u.Partition].ActiveProducers.Sorted() {
 			if p.CurrentTxnStartOffset < 0 {
@@ -86,14 +101,29 @@ func openTransactions(ctx context.Context, adm *kadm.Client, topics []string) ([
 			t := u
 			t.ProducerID, t.Epoch, t.FirstOffset, t.LastWrite = p.ProducerID, p.ProducerEpoch, p.CurrentTxnStartOffset, time.UnixMilli(p.LastTimestamp)
 			t.TransactionalID, t.State = owners[p.ProducerID].TxnID, owners[p.ProducerID].State
+			t.Hidden = hidden && t.TransactionalID == ""
 			out = append(out, t)
 		}
 		if !found {
-			u.ProducerID = -1
+			u.ProducerID, u.Hidden = -1, hidden
 			out = append(out, u)
 		}
 	}
 	return out, nil
+}
+
+// nobodysID is a transactional id that nobody has: who may describe it may describe
+// all.
+const nobodysID = "rampstream-doctor-asks-whether-it-may-see-every-id"
+
+// hidesIDs reports whether there may be transactions that brokers do not list for
+// us: they leave out those of ids that we have no right to, and say nothing.
+func hidesIDs(ctx context.Context, adm *kadm.Client) (bool, error) {
+	_, err := adm.DescribeTransactions(ctx, nobodysID)
+	if errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+		return true, nil
+	}
+	return false, wrap("describe transactions", err)
 }
 
 // unstable lists the partitions whose stable end is before their end.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"rampstream/internal/kafka"
 )
@@ -77,5 +78,38 @@ func TestOpenTransaction_Command(t *testing.T) {
 	hangs := kafka.OpenTransaction{Topic: "a", Partition: 3, FirstOffset: 7, TransactionalID: "x", State: "CompleteCommit"}
 	if got, want := hangs.Command("b:1"), "kafka-transactions.sh --bootstrap-server b:1 abort --topic a --partition 3 --start-offset 7"; hangs.Known() || got != want {
 		t.Errorf("known %t, %q; want %q", hangs.Known(), got, want)
+	}
+}
+
+// Brokers list only the transactions of ids that the one who asks may describe. A
+// transaction of another id looks as if nobody knew it: a command that ends it, in
+// one partition and not in the others, would be the wrong advice.
+func TestOpenTransactions_ofAnIDThatMayNotBeSeen(t *testing.T) {
+	admin, program := guarded(t)
+	if err := kafka.ApplyACLs(patient(t), admin, []kafka.ACL{allow(kafka.ResourceTopic, "a", "Read")}); err != nil {
+		t.Fatal(err)
+	}
+	ctx := patient(t)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(admin.Brokers...), kgo.TransactionalID("alive"), kgo.SASL(plain.Auth{User: "admin", Pass: "pw"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "a", Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	open, err := kafka.OpenTransactions(ctx, program, []string{"a"})
+	if err != nil || len(open) != 1 {
+		t.Fatalf("%+v, %v; want one", open, err)
+	}
+	if cmd := open[0].Command("b:1"); cmd != "" || open[0].Known() {
+		t.Errorf("a living transaction of an id that may not be seen: known %t, command %q; want neither", open[0].Known(), cmd)
+	}
+	open, err = kafka.OpenTransactions(ctx, admin, []string{"a"})
+	if err != nil || len(open) != 1 || !open[0].Known() || !strings.Contains(open[0].Command("b:1"), "--transactionalId alive") {
+		t.Errorf("with the right: %+v, %v; want the id", open, err)
 	}
 }

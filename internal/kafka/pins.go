@@ -34,7 +34,7 @@ func (p *pins) check(topic string, n int32) error {
 		return nil
 	}
 	if was != n && p.changed == nil {
-		p.changed = fmt.Errorf("topic %s: partition count changed from %d to %d; keys would move, so make a new topic with %d partitions and replay into it: %w",
+		p.changed = fmt.Errorf("topic %s: partition count changed from %d to %d; keys would move, so make a new topic with %d partitions: %w",
 			topic, was, n, was, stream.ErrRefused)
 	}
 	if was != n {
@@ -125,7 +125,7 @@ func coPartitioned(p *pins, topics []string) error {
 	for _, name := range topics[1:] {
 		first, _ := p.count(topics[0])
 		if n, _ := p.count(name); n != first {
-			return fmt.Errorf("topics %s (%d partitions) and %s (%d) must have equal partition counts; make a new topic with the right count and replay into it: %w",
+			return fmt.Errorf("topics %s (%d partitions) and %s (%d) must have equal partition counts; make a new topic with the right count: %w",
 				topics[0], first, name, n, stream.ErrRefused)
 		}
 	}

@@ -158,7 +158,9 @@ func (p *Producer) Publish(ctx context.Context, rs ...stream.Record) ([]stream.R
 		}
 		return nil, err
 	}
-	p.note(err)
+	if !errors.Is(err, kerr.MessageTooLarge) { // that is the record's fault
+		p.note(err)
+	}
 	if refused := p.pins.refused(); refused != nil {
 		err = refused
 	}

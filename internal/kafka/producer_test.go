@@ -304,3 +304,15 @@ func TestProducer_Publish_brokerTime(t *testing.T) {
 		t.Errorf("record that another one hides = %+v, want no claim, and that it was asked for", r)
 	}
 }
+
+// A record that no broker would take says nothing about the brokers.
+func TestProducer_Healthy_afterARecordThatIsTooLarge(t *testing.T) {
+	cfg, _ := start(t, 1, "s")
+	p := openProducer(t, cfg, kafka.ProducerOptions{Topics: []string{"s"}})
+	if _, err := p.Publish(patient(t), stream.Record{Topic: "s", Value: bytes.Repeat([]byte{1}, 2<<20)}); !errors.Is(err, stream.ErrTooLarge) {
+		t.Fatalf("Publish of 2 MiB = %v, want ErrTooLarge", err)
+	}
+	if err := p.Healthy(patient(t)); err != nil {
+		t.Errorf("Healthy after a record that was too large = %v", err)
+	}
+}

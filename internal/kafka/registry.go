@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,6 +66,12 @@ func registryOptions(base string, props map[string]string) ([]sr.ClientOpt, erro
 			return nil, fmt.Errorf("property %s: unknown", k)
 		}
 	}
+	switch source := props["basic.auth.credentials.source"]; {
+	case source != "" && source != "USER_INFO":
+		return nil, errors.New("property basic.auth.credentials.source: must be USER_INFO")
+	case source != "" && props["basic.auth.user.info"] == "":
+		return nil, errors.New("property basic.auth.user.info: required with basic.auth.credentials.source")
+	}
 	opts := []sr.ClientOpt{sr.URLs(strings.TrimRight(base, "/")), sr.UserAgent("rampstream")}
 	if info := props["basic.auth.user.info"]; info != "" {
 		user, pass, ok := strings.Cut(info, ":")
@@ -103,6 +110,9 @@ func (r *Registry) Lookup(ctx context.Context, subject, schema string) (int, err
 	if err != nil {
 		return 0, registryError("look up schema of "+subject, err)
 	}
+	if ss.Schema.Schema == "" && ss.ID == 0 {
+		return 0, fmt.Errorf("look up schema of %s: %w", subject, errSaysNothing)
+	}
 	return ss.ID, nil
 }
 
@@ -138,13 +148,21 @@ func (r *Registry) SchemaByID(ctx context.Context, id int) (string, error) {
 	if err != nil {
 		return "", registryError(fmt.Sprintf("schema %d", id), err)
 	}
+	if s.Schema == "" {
+		return "", fmt.Errorf("schema %d: %w", id, errSaysNothing)
+	}
 	return s.Schema, nil
 }
 
-// Check asks whether schema could be registered under subject now; nil says yes.
-// A subject without a schema accepts any. An incompatible one is ErrRefused.
+// ErrNotCompatible: the level of the subject does not allow our schema.
+var ErrNotCompatible = errors.New("not compatible")
+
+// Check asks whether schema could be registered under subject now, beside every
+// version that is there; nil says yes. A subject without a schema accepts any. An
+// incompatible one is ErrNotCompatible and ErrRefused.
 func (r *Registry) Check(ctx context.Context, subject, schema string) error {
-	res, err := r.cl.CheckCompatibility(sr.WithParams(ctx, sr.Verbose), subject, -1, avro(schema))
+	const every = -2 // as the library has it
+	res, err := r.cl.CheckCompatibility(sr.WithParams(ctx, sr.Verbose), subject, every, avro(schema))
 	if notFound(err) {
 		return nil
 	}
@@ -152,12 +170,16 @@ func (r *Registry) Check(ctx context.Context, subject, schema string) error {
 		return registryError("check schema of "+subject, err)
 	}
 	if !res.Is {
-		return fmt.Errorf("schema of %s is not compatible: %s: %w", subject, strings.Join(res.Messages, "; "), stream.ErrRefused)
+		return fmt.Errorf("schema of %s is %w: %.500s: %w", subject, ErrNotCompatible, strings.Join(res.Messages, "; "), stream.ErrRefused)
 	}
 	return nil
 }
 
 func avro(text string) sr.Schema { return sr.Schema{Schema: text, Type: sr.TypeAvro} }
+
+// errSaysNothing is an answer without what was asked for. Taken for one it would be
+// kept: the meaning of an id does not change.
+var errSaysNothing = fmt.Errorf("what answers at registry.url is no schema registry, or one that is away: %w", stream.ErrTransient)
 
 // notFound reports that a registry answered that it does not have what was asked
 // for: its error codes 40401 to 40499. A 404 without one is somebody else's, a
@@ -179,12 +201,14 @@ func registryError(op string, err error) error {
 	if isTrustFailure(err) {
 		return fmt.Errorf("%s: registry: %w: %w", op, stream.ErrRefused, err)
 	}
-	// What was asked is in op; the library would say the URL twice more.
+	// What was asked is in op; the library would say the URL twice more. All that the
+	// client's transport says is the network's, but for the end of who asks.
+	var ne net.Error
+	network := errors.As(err, &ne) && !errors.Is(err, context.Canceled)
 	if ue := (*url.Error)(nil); errors.As(err, &ue) {
 		err = ue.Err
 	}
-	var ne net.Error
-	if errors.As(err, &ne) || errors.Is(err, context.DeadlineExceeded) {
+	if network || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%s: registry: %w: %w", op, stream.ErrTransient, err)
 	}
 	return fmt.Errorf("%s: registry: %w", op, err)

@@ -183,3 +183,19 @@ func TestOpenRegistry_refuses(t *testing.T) {
 		}
 	}
 }
+
+// A level that is transitive is about every version: one that the latest allows may
+// break who reads what was written with an older one.
+func TestRegistry_Check_asksAboutEveryVersion(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := `{"is_compatible":true}`
+		if strings.HasSuffix(r.URL.Path, "/subjects/s/versions") {
+			answer = `{"is_compatible":false,"messages":["version 1 cannot be read"]}`
+		}
+		_, _ = w.Write([]byte(answer))
+	}))
+	defer srv.Close()
+	if err := openRegistry(t, srv.URL).Check(patient(t), "s", schemaV1); !errors.Is(err, stream.ErrRefused) || !strings.Contains(err.Error(), "version 1") {
+		t.Errorf("Check of what an older version does not allow = %v, want ErrRefused that says why", err)
+	}
+}

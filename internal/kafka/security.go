@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -87,21 +88,40 @@ func tlsConfig(p map[string]string) (*tls.Config, error) {
 	return cfg, nil
 }
 
+// addClientCert has each connection read the certificate anew: it is renewed in its
+// files while the program runs. What does not fit, because it is just being written,
+// leaves the last one.
 func addClientCert(cfg *tls.Config, p map[string]string) error {
+	first, err := clientCert(p)
+	if err != nil || first == nil {
+		return err
+	}
+	var last atomic.Pointer[tls.Certificate]
+	last.Store(first)
+	cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if cert, err := clientCert(p); err == nil && cert != nil {
+			last.Store(cert)
+		}
+		return last.Load(), nil
+	}
+	return nil
+}
+
+// clientCert is nil where none is named.
+func clientCert(p map[string]string) (*tls.Certificate, error) {
 	chain, err := pemOf(p, "ssl.keystore.certificate.chain", "ssl.keystore.location", "ssl.certificate.location")
 	if err != nil || chain == nil {
-		return err
+		return nil, err
 	}
 	key, err := pemOf(p, "ssl.keystore.key", "ssl.keystore.location", "ssl.key.location")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cert, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return fmt.Errorf("client certificate: %w", err)
+		return nil, fmt.Errorf("client certificate: %w", err)
 	}
-	cfg.Certificates = []tls.Certificate{cert}
-	return nil
+	return &cert, nil
 }
 
 func verifyChainOnly(cfg *tls.Config) {

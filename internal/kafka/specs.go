@@ -14,6 +14,8 @@ type TopicSpec struct {
 	Partitions  int32
 	Replication int16
 	Configs     map[string]string
+	// History: records that are kept for longer than retention.ms are no difference.
+	History bool
 }
 
 func days(n int) string { return millis(time.Duration(n) * 24 * time.Hour) }
@@ -42,7 +44,13 @@ func Specs(t stream.Topics, partitions int32, replication int16) []TopicSpec {
 		}
 		return TopicSpec{Name: name, Partitions: partitions, Replication: replication, Configs: c}
 	}
-	expiring := map[string]string{"cleanup.policy": "delete", "retention.ms": days(400)}
+	// Retention by size would remove records of any age, read or not.
+	expiring := map[string]string{"cleanup.policy": "delete", "retention.ms": days(400), "retention.bytes": "-1"}
+	history := func(name string, groups ...map[string]string) TopicSpec {
+		s := spec(name, append(groups, expiring)...)
+		s.History = true
+		return s
+	}
 	// The broker's clock referees ours: evidence dated after its append time does
 	// not win.
 	input := map[string]string{"message.timestamp.type": "LogAppendTime"}
@@ -57,12 +65,12 @@ func Specs(t stream.Topics, partitions int32, replication int16) []TopicSpec {
 	}
 	hot := map[string]string{"min.compaction.lag.ms": "0"}
 	return []TopicSpec{
-		spec(t.Webhook, expiring, input),
-		spec(t.Intent, expiring, input),
-		spec(t.StatusCheck, expiring, input),
+		history(t.Webhook, input),
+		history(t.Intent, input),
+		history(t.StatusCheck, input),
 		spec(t.OrderState, table),
 		spec(t.CustomerState, table),
-		spec(t.Transition, expiring),
+		history(t.Transition),
 		spec(t.ReconcilerPosition, table, hot),
 		spec(t.Discrepancy, table),
 		spec(t.CheckSchedule, table, hot),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -156,14 +157,30 @@ func compareLayout(s TopicSpec, t kadm.TopicDetail) []Change {
 	var changes []Change
 	if n := int32(len(t.Partitions)); n != s.Partitions {
 		changes = append(changes, Change{Topic: s.Name, Kind: ChangeRefused, Text: fmt.Sprintf(
-			"%s has %d partitions, want %d: adding partitions would send a key's later records elsewhere, so set topics.partitions to %d if all topics agree, or make a new topic (another prefix) and replay into it",
+			"%s has %d partitions, want %d: adding partitions would send a key's later records elsewhere, so set topics.partitions to %d if all topics agree, or make topics of another prefix",
 			s.Name, n, s.Partitions, n)})
 	}
-	if r := t.Partitions.NumReplicas(); r != int(s.Replication) && s.Replication > 0 {
-		changes = append(changes, Change{Topic: s.Name, Kind: ChangeRefused, Text: fmt.Sprintf(
-			"%s has %d replicas, want %d: use kafka-reassign-partitions.sh, or set topics.replication to %d", s.Name, r, s.Replication, r)})
+	if s.Replication > 0 {
+		changes = append(changes, compareReplicas(s, t.Partitions)...)
 	}
 	return changes
+}
+
+// compareReplicas looks at every partition: a reassignment may have left a single
+// one with fewer copies.
+func compareReplicas(s TopicSpec, ps kadm.PartitionDetails) []Change {
+	number := func(p kadm.PartitionDetail) int { return len(p.Replicas) }
+	sorted := ps.Sorted()
+	odd := slices.IndexFunc(sorted, func(p kadm.PartitionDetail) bool { return number(p) != int(s.Replication) })
+	if odd < 0 {
+		return nil
+	}
+	n := number(sorted[odd])
+	text := fmt.Sprintf("%s has %d replicas, want %d: use kafka-reassign-partitions.sh, or set topics.replication to %d", s.Name, n, s.Replication, n)
+	if slices.ContainsFunc(sorted, func(p kadm.PartitionDetail) bool { return number(p) != n }) {
+		text = fmt.Sprintf("partition %d of %s has %d replicas, want %d: use kafka-reassign-partitions.sh", sorted[odd].Partition, s.Name, n, s.Replication)
+	}
+	return []Change{{Topic: s.Name, Kind: ChangeRefused, Text: text}}
 }
 
 // compareConfigs looks at effective values: a default of the broker that is
@@ -172,12 +189,20 @@ func compareLayout(s TopicSpec, t kadm.TopicDetail) []Change {
 func compareConfigs(s TopicSpec, have map[string]string) []Change {
 	var changes []Change
 	for _, k := range sortedKeys(s.Configs) {
-		if want, got := s.Configs[k], have[k]; !sameConfig(want, got) {
+		if want, got := s.Configs[k], have[k]; !sameConfig(want, got) && !(s.History && k == "retention.ms" && longer(got, want)) {
 			changes = append(changes, Change{Topic: s.Name, Kind: ChangeConfig, Key: k, From: got, To: want,
 				Text: fmt.Sprintf("set %s of %s from %q to %q%s", k, s.Name, got, want, configNote[k])})
 		}
 	}
 	return changes
+}
+
+// longer reports whether a retention keeps records for longer than another; -1
+// keeps them for ever. To shorten it would remove evidence that exists nowhere else.
+func longer(got, want string) bool {
+	g, gerr := strconv.ParseInt(got, 10, 64)
+	w, werr := strconv.ParseInt(want, 10, 64)
+	return gerr == nil && werr == nil && (g == -1 || w >= 0 && g > w)
 }
 
 // sameConfig compares lists such as cleanup.policy as sets.

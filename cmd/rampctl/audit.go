@@ -36,7 +36,9 @@ Where retention has removed inputs, a state may know more than what is left:
 then what is left must add nothing to it. Such states are counted apart.
 Partitions that the reconciler is writing are read again; what still moves is
 counted apart too. Where no reconciler has been nothing is compared, and a line
-on standard error says so.`,
+on standard error says so; where none has been anywhere, exit code 3. A state
+"viewed by other rules" has another rules_version than this configuration gives,
+or its account is not configured: what it shows is not compared.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := c.open(cmd.Context())
@@ -62,6 +64,7 @@ type auditor struct {
 	aside map[string]asideRecord // by coordinates of the input record
 	// letters is how far the dead letters were read for aside.
 	letters inspect.Cursor
+	visited int // partitions with a position
 	sum     auditSummary
 	told    time.Time // when progress was last told
 }
@@ -113,11 +116,14 @@ func (c *cli) runAudit(ctx context.Context, r reading, rules order.Rules) error 
 			return fmt.Errorf("audit partition %d: %w", n, err)
 		}
 		a.sum.Partitions++
-		fmt.Fprintf(c.errw, "partition %d of %d: %d records, %d states, %d differ\n", n+1, r.Partitions, a.sum.Records, a.sum.States, a.sum.Different)
+		fmt.Fprintf(c.errw, "%d of %d partitions read: %d records, %d states, %d differ so far\n", n+1, r.Partitions, a.sum.Records, a.sum.States, a.sum.Different)
 	}
 	a.sum.Result = "equal"
-	if a.sum.Different > 0 {
+	switch {
+	case a.sum.Different > 0:
 		a.sum.Result = "different"
+	case a.nothingCompared():
+		a.sum.Result = "not_compared"
 	}
 	if err := a.report(); err != nil {
 		return err
@@ -125,8 +131,14 @@ func (c *cli) runAudit(ctx context.Context, r reading, rules order.Rules) error 
 	if a.sum.Different > 0 {
 		return fmt.Errorf("%d of %d states differ from what the inputs say: %w", a.sum.Different, a.sum.States, run.ErrDifferences)
 	}
+	if a.nothingCompared() {
+		return fmt.Errorf("there are input records and no position in any partition: no reconciler was ever here, or positions and states are gone (docs/exit-5.md): %w", run.ErrDifferences)
+	}
 	return nil
 }
+
+// nothingCompared reports whether there are inputs and nothing that was made of them.
+func (a *auditor) nothingCompared() bool { return a.sum.NoPosition > 0 && a.visited == 0 }
 
 // report prints the sums; what a person should do about them is talk.
 func (a *auditor) report() error {
@@ -217,6 +229,8 @@ func (a *auditor) partition(ctx context.Context, n int32) error {
 	}
 	if s.unvisited {
 		a.sum.NoPosition++
+	} else if len(s.next) > 0 {
+		a.visited++
 	}
 	a.sum.Records, a.sum.DeadLetter, a.sum.Readable = a.sum.Records+s.records, a.sum.DeadLetter+s.aside, a.sum.Readable+s.fresh
 	for _, name := range slices.Sorted(maps.Keys(s.subjects)) {

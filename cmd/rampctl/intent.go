@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"rampstream/internal/app"
+	"rampstream/internal/config"
 	"rampstream/internal/events"
 	"rampstream/internal/kafka"
+	"rampstream/internal/providers"
 	"rampstream/internal/run"
 	"rampstream/internal/stream"
 )
@@ -72,6 +75,9 @@ func (f intentFlags) check() error {
 	if strings.TrimSpace(f.reason) == "" || len(f.reason) > 500 {
 		faults = append(faults, errors.New("--reason: required, at most 500 bytes"))
 	}
+	if strings.Contains(f.reason, "@") {
+		faults = append(faults, errors.New("--reason: no mail address: it is kept for good; name the ticket"))
+	}
 	// The form of a key part has no room for a mail address or a full name.
 	if !events.ValidPart(f.operator) {
 		faults = append(faults, errors.New("--operator: required, 1-128 of [A-Za-z0-9._:-]"))
@@ -115,7 +121,7 @@ func (c *cli) publishIntent(ctx context.Context, in events.Intent) error {
 	if err != nil {
 		return err
 	}
-	if err := c.warnOfState(ctx, in); err != nil {
+	if err := c.warnOfState(ctx, cfg, in); err != nil {
 		return err
 	}
 	value, err := cd.EncodeIntent(in)
@@ -147,8 +153,9 @@ func (c *cli) publishIntent(ctx context.Context, in events.Intent) error {
 }
 
 // warnOfState says on stderr when an intent will not do what it seems to ask.
-// It is published all the same: the state may be about to change.
-func (c *cli) warnOfState(ctx context.Context, in events.Intent) error {
+// It is published all the same: the state may be about to change. One about an
+// account that nothing is known of is a slip of the fingers.
+func (c *cli) warnOfState(ctx context.Context, cfg config.Config, in events.Intent) error {
 	r, err := c.open(ctx)
 	if err != nil {
 		return err
@@ -158,10 +165,17 @@ func (c *cli) warnOfState(ctx context.Context, in events.Intent) error {
 	switch {
 	case err != nil:
 		return err
+	case !ok && !configured(cfg, in.Key):
+		return run.Config(fmt.Errorf("%w: %s has no state, and the account %s is not configured", errUsage, in.Key, in.Key.Lane()))
 	case !ok:
-		fmt.Fprintf(c.errw, "warning: %s has no state: nothing authenticated was ever said about it\n", in.Key)
+		fmt.Fprintf(c.errw, "warning: %s has no state in %s: is the key what you mean?\n", in.Key, r.Topics.OrderState)
 	case in.Kind == events.Decide && st.Status != events.StatusDisputed:
 		fmt.Fprintf(c.errw, "warning: %s is %s (%s), not DISPUTED: the decision settles nothing unless a dispute began before it\n", in.Key, st.Status, st.DecidedBy)
 	}
 	return nil
+}
+
+// configured reports whether the account of a key is.
+func configured(cfg config.Config, key events.Key) bool {
+	return slices.ContainsFunc(cfg.Accounts, func(a providers.Account) bool { return a.Provider == key.Provider && a.Account == key.Account })
 }

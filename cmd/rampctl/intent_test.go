@@ -24,6 +24,7 @@ func TestIntents_usage(t *testing.T) {
 		{"orders", "forget"}, {"orders", "forget", "o1", "--reason", "r", "--operator", "op"},
 		{"orders", "forget", key, "--operator", "op"}, {"orders", "forget", key, "--reason", "r"},
 		{"orders", "forget", key, "--reason", "r", "--operator", "jane@example.com"},
+		{"orders", "forget", key, "--reason", "jane@example.com asked", "--operator", "op"},
 		{"orders", "decide", key, "--reason", "r", "--operator", "op"},
 		{"orders", "decide", key, "--reason", "r", "--operator", "op", "--status", "PENDING"},
 		{"orders", "decide", "kado/acme/customer/c1", "--reason", "r", "--operator", "op", "--status", "FAILED"},
@@ -157,6 +158,22 @@ func (in *installation) publish(hooks ...events.Webhook) {
 		}
 		if _, err := p.Publish(in.t.Context(), stream.Record{Topic: cfg.Topics.Names().Webhook, Partition: stream.Auto, Key: []byte(h.Key.String()), Value: v}); err != nil {
 			in.t.Fatal(err)
+		}
+	}
+}
+
+// A slip in the account writes nothing: nobody would ask about that order, and who
+// was to be forgotten would not be.
+func TestIntents_ofAnAccountThatIsNone(t *testing.T) {
+	in := install(t)
+	for _, a := range [][]string{
+		{"orders", "forget", "kado/acne/o1", "--reason", "r", "--operator", "op"},
+		{"orders", "decide", "kado/acne/o1", "--reason", "r", "--operator", "op", "--status", "FAILED"},
+	} {
+		var out, errw bytes.Buffer
+		err := execute(t.Context(), a, in.env, &out, &errw)
+		if run.Code(err) != run.BadConfig || out.Len() > 0 {
+			t.Errorf("rampctl %v = %v, code %d, %q; want code 2 and no receipt", a, err, run.Code(err), out.String())
 		}
 	}
 }

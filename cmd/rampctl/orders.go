@@ -88,7 +88,11 @@ func (c *cli) one(ctx context.Context, arg string, show func(events.State) error
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("no state of %s: nothing authenticated was ever said about it", key)
+		topic := r.Topics.OrderState
+		if key.Kind == events.Customer {
+			topic = r.Topics.CustomerState
+		}
+		return fmt.Errorf("no state of %s in %s", key, topic)
 	}
 	return show(st)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -109,7 +110,7 @@ func (c *cli) record(ctx context.Context, r inspect.Reader, rec stream.Record) e
 	switch {
 	case rec.Value == nil:
 	case rec.Topic == r.Topics.DeadLetter:
-		if json.Valid(rec.Value) {
+		if l, err := stream.ParseDeadLetter(rec); err == nil && l.Program == "ingest" && isRemains(rec.Value) {
 			out.Value = rec.Value
 		} else {
 			out.Fault = fmt.Sprintf("%d bytes kept as they came", len(rec.Value))
@@ -130,4 +131,18 @@ func printable(b []byte) string {
 		return fmt.Sprintf("%x", b)
 	}
 	return string(b)
+}
+
+// isRemains reports whether a value is what ingest keeps of a body: all others are
+// somebody's bytes, JSON or not, and may be about a person.
+func isRemains(value []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.DisallowUnknownFields()
+	var r struct {
+		Digest      string   `json:"digest"`
+		Length      int      `json:"length"`
+		ContentType string   `json:"content_type"`
+		Keys        []string `json:"keys"`
+	}
+	return d.Decode(&r) == nil && len(r.Digest) == 64 && !d.More()
 }

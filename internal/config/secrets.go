@@ -34,8 +34,12 @@ func (in *input) expand(s, path string) (string, bool) {
 			return v
 		}
 		v, set := in.env[name]
-		if !set {
+		switch {
+		case !set:
 			in.later(path, "environment variable %s is not set", name)
+			ok = false
+		case strings.TrimSpace(v) == "": // a secret that is none would open what it closes
+			in.later(path, "environment variable %s is empty", name)
 			ok = false
 		}
 		return v

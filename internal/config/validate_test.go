@@ -113,6 +113,7 @@ func TestValidate_refuses(t *testing.T) {
 
 		{"empty (I3)", "[a-webhook-secret-of-acme]", `[""]`, "", "accounts[0].webhook.secrets[0]: must not be empty"},
 		{"blank", "[a-webhook-secret-of-acme]", `["                    "]`, "", "accounts[0].webhook.secrets[0]: must not be blank or surrounded by white space"},
+		{"empty", "[a-webhook-secret-of-acme]", `["${EMPTY}"]`, config.ForIngest, "accounts[0].webhook.secrets[0]: environment variable EMPTY is empty"},
 		{"unresolved", "[a-webhook-secret-of-acme]", `["${NOT_SET_ANYWHERE}"]`, config.ForIngest, "accounts[0].webhook.secrets[0]: environment variable NOT_SET_ANYWHERE is not set"},
 		{"unresolvable", "[a-webhook-secret-of-acme]", `["${not a name, is it}"]`, "", "accounts[0].webhook.secrets[0]: holds a reference that nothing replaced"},
 		{"changeme", "[a-webhook-secret-of-acme]", `[Change-Me-1234567890]`, "", "accounts[0].webhook.secrets[0]: is a placeholder"},
@@ -148,7 +149,7 @@ func TestValidate_refuses(t *testing.T) {
 			if text == valid {
 				t.Fatalf("the edit %q -> %q changes nothing", tc.old, tc.new)
 			}
-			cfg, err := load(t, text)
+			cfg, err := load(t, text, "EMPTY= ")
 			if err != nil {
 				t.Fatal(err)
 			}

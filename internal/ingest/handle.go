@@ -70,7 +70,7 @@ func (s *Server) webhook(ctx context.Context, req Request, path, query string) (
 	if !ok || route == nil || (tok != "" && !route.PathToken) {
 		return refuse(http.StatusNotFound, reasonPath)
 	}
-	defer func() { resp.Provider = route.Provider }()
+	defer func() { resp.Provider, resp.Account = route.Provider, route.Account }()
 	if !route.admits(req.Remote, req.Header, s.cfg.TrustedProxies) {
 		resp = refuse(http.StatusForbidden, reasonAddress)
 		resp.Close = true // its body stays unread

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"rampstream/internal/events"
 )
 
 // Log events.
@@ -79,6 +81,9 @@ func (s *Server) logResponse(r Response) {
 	}
 	attrs := []slog.Attr{
 		slog.String("provider", string(r.Provider)), slog.Int("code", r.Status), slog.String("reason", string(r.Reason)),
+	}
+	if r.Account != "" {
+		attrs = append(attrs, slog.String("lane", string(events.LaneOf(r.Provider, r.Account))))
 	}
 	if r.Status == http.StatusUnauthorized {
 		s.noise.warn(msgRefused, attrs...)

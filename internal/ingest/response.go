@@ -85,6 +85,8 @@ type Response struct {
 	// Provider and Reason are the labels under which it was counted.
 	Provider events.Provider
 	Reason   Reason
+	// Account is that of the route, "" where there is none: for the log.
+	Account events.Account
 }
 
 // bodies are constant: an unverified peer learns the status and nothing else.

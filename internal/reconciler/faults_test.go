@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"github.com/prometheus/client_golang/prometheus"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"strings"
@@ -407,5 +408,36 @@ func TestLoop_lossAtTheEndIsTold(t *testing.T) {
 		Open: func(context.Context, stream.Table) (reconciler.Session, error) { return &losing{stop: cancel}, nil }}
 	if err := l.Run(ctx); !errors.Is(err, stream.ErrLoss) {
 		t.Errorf("Run = %v, want ErrLoss", err)
+	}
+}
+
+// Whoever looks at the log sees that records are set aside, which, and by which rule:
+// one a minute of each class, and nothing of what they say.
+func TestLoop_tellsWhatItSetsAside(t *testing.T) {
+	w := newWorld(t)
+	w.now = minute(9)
+	for i := range 3 {
+		bad := w.hook(fmt.Sprint("o", i), "done", minute(1), events.TrustSigned)
+		bad.Value = []byte("joe@example.com")
+		w.append(bad)
+	}
+	recs := first(w, 9)
+	s := &script{polls: []polled{{recs[:2], nil}, {recs[2:], nil}, {recs[2:], nil}}}
+	var log bytes.Buffer
+	now := time.Unix(1000, 0)
+	l := &reconciler.Loop{Engine: w.eng, Log: slog.New(slog.NewTextHandler(&log, nil)), Now: func() time.Time { return now }}
+	for i, want := range []int{1, 1, 2} {
+		if i == 2 {
+			now = now.Add(time.Minute)
+		}
+		if err := l.Step(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(log.String(), "record set aside"); got != want {
+			t.Fatalf("%d lines after step %d; want %d\n%s", got, i, want, log.String())
+		}
+	}
+	if out := log.String(); !strings.Contains(out, "class=UNDECODABLE record="+recs[0].At().String()) || strings.Contains(out, "joe@") {
+		t.Errorf("the log says\n%s", out)
 	}
 }

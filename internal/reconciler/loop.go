@@ -90,8 +90,9 @@ type Loop struct {
 	stood   map[gap]bool // what was behind then; the loop's own
 	look    time.Time    // when it may be asked about stubs
 	reset   []time.Time
-	due     time.Time // when the next batch may begin without more
-	careful bool      // the last batch was not committed: nothing of the next is sent early
+	due     time.Time            // when the next batch may begin without more
+	careful bool                 // the last batch was not committed: nothing of the next is sent early
+	aside   map[string]time.Time // when a record of a class that was set aside was logged
 	// What probes and scrapes ask must not wait for a restore or a commit.
 	once             sync.Once
 	prog             *progress
@@ -120,6 +121,7 @@ const (
 	eventKept      = "memory not given back"
 	eventLook      = "inputs not looked at"
 	eventFault     = "fault of this program met"
+	eventAside     = "record set aside"
 )
 
 // A session that dies more often than this ends the process: a supervisor's
@@ -409,6 +411,7 @@ func (l *Loop) commitOnce(ctx context.Context, s Session, records []stream.Recor
 		l.Engine.Rollback()
 		return false, nil
 	}
+	l.tellAside(b.Out)
 	if err := l.Engine.Accept(); err != nil {
 		return false, fmt.Errorf("accept: %w", err)
 	}
@@ -482,6 +485,28 @@ func (l *Loop) tellFaults() {
 	defer l.mu.Unlock()
 	for _, fault := range l.Engine.Faults() {
 		l.Log.Error(eventFault, "error", fault)
+	}
+}
+
+// asideEvery is how often a class of records that are set aside is logged: a
+// producer of garbage must not fill a disk. The metric counts all.
+const asideEvery = time.Minute
+
+// tellAside logs which records a batch set aside, the first of each class in a while:
+// where it stands and by which rule, nothing of what it says.
+func (l *Loop) tellAside(out []stream.Record) {
+	for i := range out {
+		if out[i].Topic != l.Engine.cfg.Topics.DeadLetter {
+			continue
+		}
+		letter, err := stream.ParseDeadLetter(out[i])
+		if now := l.now(); err == nil && now.Sub(l.aside[letter.Class]) >= asideEvery {
+			if l.aside == nil {
+				l.aside = map[string]time.Time{}
+			}
+			l.aside[letter.Class] = now
+			l.Log.Warn(eventAside, "class", letter.Class, "record", letter.Source.At().String(), "error", letter.Message)
+		}
 	}
 }
 

@@ -14,11 +14,16 @@ const (
 	learnUpEvery = 30 * time.Second // how long after a change before the rate grows
 	learnUpPart  = 20               // by a twentieth of the configured rate
 	minRate      = 1.0 / 60         // the learned rate never falls below one call a minute
-	// Above one 429 in so many answers the rate is too high, and above half of
-	// that it does not grow; what is below says little about it, and halving for
-	// each would end at the floor.
+	// Above one 429 in refusedPart answers the rate is too high, and above one in
+	// growsPart it does not grow; what is below says little about it, and halving for
+	// each would end at the floor. So would it for the first one soon after a change: a
+	// second one has to come, unless nearly nothing was answered.
 	refusedPart = 20
-	recent      = 100 // answers that count, the older the less
+	growsPart   = 32
+	fewAnswers  = 5
+	// Answers of so long count, but a hundred at least, the older the less.
+	recentFor = 30 * time.Second
+	recent    = 100
 )
 
 // bucket is a token bucket that survives a clock that steps back.
@@ -100,7 +105,7 @@ func (b *budget) refused(now, started time.Time) bool {
 		return false
 	}
 	b.haveRefusal = true
-	if b.count(1); !b.above(refusedPart) {
+	if b.count(1); !b.above(refusedPart) || b.refusedOf < 1.5 && b.answers > fewAnswers {
 		return false
 	}
 	b.answers, b.refusedOf = 0, 0
@@ -110,8 +115,8 @@ func (b *budget) refused(now, started time.Time) bool {
 
 // count takes one answer that was refused (1) or not (0).
 func (b *budget) count(refused float64) {
-	b.answers = b.answers*(1-1.0/recent) + 1
-	b.refusedOf = b.refusedOf*(1-1.0/recent) + refused
+	keep := 1 - 1/math.Max(recent, b.learned*recentFor.Seconds())
+	b.answers, b.refusedOf = b.answers*keep+1, b.refusedOf*keep+refused
 }
 
 // above reports more than one 429 in part answers.
@@ -124,7 +129,7 @@ func (b *budget) pause() time.Duration { return backoff(time.Second, b.refusals-
 func (b *budget) answered(now time.Time) bool {
 	b.refusals = 0
 	b.count(0)
-	if b.learned >= b.configured || now.Sub(b.changed) < learnUpEvery || b.above(2*refusedPart) {
+	if b.learned >= b.configured || now.Sub(b.changed) < learnUpEvery || b.above(growsPart) {
 		return false
 	}
 	b.adopt(now, math.Min(b.learned+b.configured/learnUpPart, b.configured))

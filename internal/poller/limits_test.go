@@ -92,15 +92,20 @@ func TestStep_refusalsTogetherAreOne(t *testing.T) {
 	}
 }
 
-// A provider that refuses one call in a hundred, at whatever rate: the lane
+// A provider that refuses one call in a hundred, or three, at whatever rate: the lane
 // must not stop working for it.
 func TestStep_rareRefusals(t *testing.T) {
-	for _, rate := range []float64{5, 100} {
-		t.Run(fmt.Sprint(rate), func(t *testing.T) {
+	for _, tc := range []struct {
+		rate   float64
+		refuse int // of a hundred
+		least  float64
+	}{{5, 1, 2.5}, {100, 1, 50}, {5, 3, 1.25}, {100, 3, 15}} {
+		rate := tc.rate
+		t.Run(fmt.Sprint(rate, tc.refuse), func(t *testing.T) {
 			w := newWorld(t, poller.Settings{}, account(func(a *poller.Account) { a.Poll.Rate, a.Poll.Burst = rate, int(rate) }))
 			rng := rand.New(rand.NewPCG(3, 4))
 			w.answer = func(a poller.Ask) (providers.Answer, *providers.CallError) {
-				if rng.IntN(100) == 0 {
+				if rng.IntN(100) < tc.refuse {
 					return providers.Answer{}, &providers.CallError{Outcome: events.OutcomeRateLimited, HTTPStatus: 429, RetryAfter: time.Second}
 				}
 				return providers.Answer{Key: a.Question.Key, StatusRaw: "NEW"}, nil
@@ -110,8 +115,10 @@ func TestStep_rareRefusals(t *testing.T) {
 			w.run(20 * time.Minute)
 			before := len(w.calls)
 			w.run(20 * time.Minute)
-			if got := float64(len(w.calls)-before) / 1200; got < rate/2 {
-				t.Errorf("%.2f calls a second of %v, with 1%% of 429; rate %.2f", got, rate, w.lane(lane).Rate)
+			if got := float64(len(w.calls)-before) / 1200; got < tc.least {
+				t.Errorf("%.2f calls a second of %v, with %d%% of 429; rate %.2f", got, rate, tc.refuse, w.lane(lane).Rate)
+			} else {
+				t.Logf("%.2f calls a second, rate %.2f", got, w.lane(lane).Rate)
 			}
 		})
 	}

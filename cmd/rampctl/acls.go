@@ -41,7 +41,7 @@ without asking the cluster.`,
 			if err != nil {
 				return err
 			}
-			return c.printACLs(acls)
+			return c.printACLs(cfg.Kafka.Brokers[0], acls)
 		}}
 	plan.Flags().BoolVar(&offline, "offline", false, "print all, without asking the cluster")
 	apply := &cobra.Command{Use: "apply", Short: "Create the rights that are missing; takes none away", Args: args(cobra.NoArgs),
@@ -77,7 +77,7 @@ func aclsOf(acls []kafka.ACL) ([]kafka.ACL, error) {
 	return acls, nil
 }
 
-func (c *cli) printACLs(acls []kafka.ACL) error {
+func (c *cli) printACLs(broker string, acls []kafka.ACL) error {
 	for _, a := range acls {
 		if c.json() {
 			pattern := "literal"
@@ -96,7 +96,7 @@ func (c *cli) printACLs(acls []kafka.ACL) error {
 			}
 			continue
 		}
-		if _, err := fmt.Fprintln(c.out, a.Command()); err != nil {
+		if _, err := fmt.Fprintln(c.out, a.Command(broker)); err != nil {
 			return err
 		}
 	}

@@ -153,8 +153,10 @@ func (c *cli) probe(cmd *cobra.Command, name string) (probed, error) {
 // judge says what an outcome tells about the credentials.
 func judge(o events.Outcome, nonce bool) (credentials, note string) {
 	switch o {
-	case events.OutcomeOK, events.OutcomeNotFound:
+	case events.OutcomeOK:
 		return "accepted", ""
+	case events.OutcomeNotFound:
+		return "accepted", "it does not know the subject, as a server that is not the provider's would not: is api.base_url right?"
 	case events.OutcomeUnauthorized:
 		if nonce {
 			return "refused", "or another user of the API key has used a higher nonce"

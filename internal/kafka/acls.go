@@ -38,10 +38,10 @@ func (a ACL) String() string {
 	return fmt.Sprintf("%s may %s %s %s", a.Principal, a.Operation, a.Resource, name)
 }
 
-// Command is how Kafka's own tool makes the ACL; brokers and credentials are
-// not part of it.
-func (a ACL) Command() string {
-	cmd := fmt.Sprintf("kafka-acls.sh --add --allow-principal %s --operation %s --%s %s", a.Principal, a.Operation, a.Resource, a.Name)
+// Command is how Kafka's own tool makes the ACL at a broker; credentials are not part
+// of it (--command-config).
+func (a ACL) Command(broker string) string {
+	cmd := fmt.Sprintf("kafka-acls.sh --bootstrap-server %s --add --allow-principal %s --operation %s --%s %s", broker, a.Principal, a.Operation, a.Resource, a.Name)
 	if a.Prefixed {
 		cmd += " --resource-pattern-type prefixed"
 	}

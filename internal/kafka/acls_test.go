@@ -159,11 +159,11 @@ func TestMissingACLs(t *testing.T) {
 
 func TestACL_Command(t *testing.T) {
 	for want, a := range map[string]kafka.ACL{
-		"kafka-acls.sh --add --allow-principal User:program --operation Read --topic a":                                               needed[0],
-		"kafka-acls.sh --add --allow-principal User:program --operation Read --group g":                                               needed[4],
-		"kafka-acls.sh --add --allow-principal User:program --operation Write --transactional-id g- --resource-pattern-type prefixed": needed[5],
+		"kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal User:program --operation Read --topic a":                                               needed[0],
+		"kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal User:program --operation Read --group g":                                               needed[4],
+		"kafka-acls.sh --bootstrap-server b:9092 --add --allow-principal User:program --operation Write --transactional-id g- --resource-pattern-type prefixed": needed[5],
 	} {
-		if got := a.Command(); got != want {
+		if got := a.Command("b:9092"); got != want {
 			t.Errorf("Command() = %q, want %q", got, want)
 		}
 	}

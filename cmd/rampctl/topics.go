@@ -33,8 +33,8 @@ func (c *cli) topics() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, ch := range changes {
-				fmt.Fprintln(c.out, ch.Text)
+			if err := c.printChanges(changes); err != nil {
+				return err
 			}
 			c.countChanges(changes)
 			return nil
@@ -52,8 +52,8 @@ func (c *cli) topics() *cobra.Command {
 			if err := kafka.ApplyTopics(cmd.Context(), kafkaConfig(cfg), changes); err != nil {
 				return err
 			}
-			for _, ch := range changes {
-				fmt.Fprintln(c.out, ch.Text)
+			if err := c.printChanges(changes); err != nil {
+				return err
 			}
 			fmt.Fprintf(c.errw, "%d changes applied\n", len(changes))
 			return nil
@@ -69,7 +69,11 @@ func (c *cli) topics() *cobra.Command {
 				return err
 			}
 			for _, p := range problems {
-				fmt.Fprintln(c.out, p)
+				if err := c.sentence(struct {
+					Problem string `json:"problem"`
+				}{p}, p); err != nil {
+					return err
+				}
 			}
 			if len(problems) > 0 {
 				return fmt.Errorf("%d problems, see above: %w", len(problems), stream.ErrRefused)
@@ -79,6 +83,40 @@ func (c *cli) topics() *cobra.Command {
 		}}
 	cmd.AddCommand(plan, apply, check)
 	return cmd
+}
+
+// sentence prints one line of an answer, as an object with -o json.
+func (c *cli) sentence(object any, text string) error {
+	if c.json() {
+		return c.line(object)
+	}
+	_, err := fmt.Fprintln(c.out, text)
+	return err
+}
+
+func (c *cli) printChanges(changes []kafka.Change) error {
+	for _, ch := range changes {
+		err := c.sentence(struct {
+			Topic string `json:"topic"`
+			Kind  string `json:"kind"`
+			Key   string `json:"key,omitempty"`
+			From  string `json:"from,omitempty"`
+			To    string `json:"to,omitempty"`
+			Text  string `json:"text"`
+		}{ch.Topic, ch.Kind.String(), ch.Key, ch.From, ch.To, ch.Text}, ch.Text)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// schemaLine is what is known of one subject; its id is null where there is none.
+type schemaLine struct {
+	Subject string `json:"subject"`
+	ID      *int   `json:"id"`
+	// Fits is false where the registry would not take the schema.
+	Fits bool `json:"could_be_registered"`
 }
 
 // countChanges says how many there are, and how many of them topics apply refuses.
@@ -110,7 +148,7 @@ func (c *cli) schemas() *cobra.Command {
 			ids, err := app.RegisterSchemas(cmd.Context(), cfg, reg)
 			for _, s := range app.Subjects(cfg.Topics.Names()) {
 				if id, ok := ids[s.Name]; ok {
-					fmt.Fprintf(c.out, "%s %d\n", s.Name, id)
+					err = errors.Join(err, c.sentence(schemaLine{s.Name, &id, true}, fmt.Sprintf("%s %d", s.Name, id)))
 				}
 			}
 			return err
@@ -135,19 +173,22 @@ func (c *cli) checkSchemas(ctx context.Context) error {
 		text := schemas.Text(s.Schema)
 		id, err := reg.Lookup(ctx, s.Name, text)
 		if err == nil {
-			fmt.Fprintf(c.out, "%s: id %d\n", s.Name, id)
+			if err := c.sentence(schemaLine{s.Name, &id, true}, fmt.Sprintf("%s: id %d", s.Name, id)); err != nil {
+				return err
+			}
 			continue
 		}
 		if !errors.Is(err, kafka.ErrNotRegistered) {
 			return err
 		}
-		switch err := reg.Check(ctx, s.Name, text); {
+		switch err = reg.Check(ctx, s.Name, text); {
 		case err == nil:
-			fmt.Fprintf(c.out, "%s: not registered\n", s.Name)
+			err = c.sentence(schemaLine{s.Name, nil, true}, s.Name+": not registered")
 		case errors.Is(err, kafka.ErrNotCompatible):
-			fmt.Fprintf(c.out, "%s: not registered, and not compatible with what is\n", s.Name)
 			refused = append(refused, err.Error())
-		default:
+			err = c.sentence(schemaLine{s.Name, nil, false}, s.Name+": not registered, and not compatible with what is")
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -175,6 +216,9 @@ func (c *cli) configuration() *cobra.Command {
 	validate.Flags().StringVar(&program, "program", config.ForAll, "ingest, poller, reconciler, rampctl or all")
 	show := &cobra.Command{Use: "print", Short: "Print the effective configuration, secrets redacted", Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
+			if c.json() {
+				return run.Config(fmt.Errorf("%w: config print is YAML, there is no JSON of it", errUsage))
+			}
 			cfg, err := c.load("rampctl")
 			if err != nil {
 				return run.Config(err)

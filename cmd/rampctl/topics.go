@@ -58,7 +58,12 @@ func (c *cli) topics() *cobra.Command {
 			fmt.Fprintf(c.errw, "%d changes applied\n", len(changes))
 			return nil
 		}}
-	check := &cobra.Command{Use: "check", Short: "Compare the topics with what rampstream needs (exit 4 if they differ)", Args: args(cobra.NoArgs),
+	cmd.AddCommand(plan, apply, c.checkTopics())
+	return cmd
+}
+
+func (c *cli) checkTopics() *cobra.Command {
+	return &cobra.Command{Use: "check", Short: "Compare the topics with what rampstream needs (exit 4 if they differ)", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := c.load("rampctl")
 			if err != nil {
@@ -81,8 +86,6 @@ func (c *cli) topics() *cobra.Command {
 			fmt.Fprintln(c.errw, "all topics are as they should be")
 			return nil
 		}}
-	cmd.AddCommand(plan, apply, check)
-	return cmd
 }
 
 // sentence prints one line of an answer, as an object with -o json.

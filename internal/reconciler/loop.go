@@ -120,6 +120,7 @@ const (
 	eventWait      = "schema unavailable"
 	eventKept      = "memory not given back"
 	eventLook      = "inputs not looked at"
+	eventStopped   = "session ended amid the stop"
 	eventFault     = "fault of this program met"
 	eventAside     = "record set aside"
 )
@@ -234,6 +235,9 @@ func (l *Loop) Run(ctx context.Context) error {
 		case errors.Is(err, stream.ErrLoss): // the next start may not find it again
 			return err
 		case ctx.Err() != nil:
+			if err != nil { // no checkpoint was written then
+				l.Log.Info(eventStopped, "error", err)
+			}
 			return nil
 		case errors.Is(err, stream.ErrRefused):
 			return err

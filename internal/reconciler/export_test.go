@@ -81,11 +81,14 @@ func (e *Engine) Spoil() {
 	}
 }
 
+// junk is more than the texts of nearly every subject, and no UTF-8.
+var junk = bytes.Repeat([]byte{0xff}, 16<<10)
+
 func (j *joiner) spoiling() func() {
 	return func() {
 		m, from := &j.mem, j.mem.level
 		m.passing.Release()
-		m.passing.Text(bytes.Repeat([]byte{0xff}, m.passing.Left()))
+		m.passing.Text(junk[:min(m.passing.Left(), len(junk))])
 		m.passing.Release()
 		row := events.Evidence{Kind: events.EvidenceForget, Word: "spoilt", Facts: events.Facts{FiatAmount: "spoilt"}}
 		eachSince(&m.rows, from.rowsChunk, from.rows, func(r *events.Evidence) { *r = row })

@@ -29,8 +29,8 @@ const (
 	// records must not fill the memory for good.
 	maxPiece        = 512 << 10
 	maxPieceRecords = 4 << 10
-	// packed is how much smaller records are on their way, for the first guess: ours
-	// are two to four times.
+	// packed is a first guess at how much smaller records are on their way: a piece
+	// that is too small is grown by the client, and comes back grown.
 	packed = 4
 )
 

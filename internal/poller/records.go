@@ -87,7 +87,7 @@ type patience struct {
 // error stands.
 func (p *patience) until(ctx context.Context, value []byte, f func() error) error {
 	id := string(value[:min(len(value), 5)]) // the frame: a zero and four bytes
-	for {
+	for before := p.waited; ; {
 		err := f()
 		if !errors.Is(err, codec.ErrUnknownSchema) || ctx.Err() != nil {
 			return err
@@ -98,7 +98,7 @@ func (p *patience) until(ctx context.Context, value []byte, f func() error) erro
 			}
 		}
 		if p.waited >= maxSchemaWait {
-			if p.vain != nil {
+			if p.vain != nil && before == 0 { // else it is the patience of another id that was spent
 				p.vain.Store(id, true)
 			}
 			return err

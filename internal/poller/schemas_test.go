@@ -167,3 +167,29 @@ func TestPoller_schemaThatNeverComes(t *testing.T) {
 		}
 	})
 }
+
+// Who was waited for in vain is remembered, and not whoever came after: the next
+// restore waits for that one.
+func TestPoller_anotherSchemaThatNeverComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newMemKafka()
+		r := lagging(t, k, &provider{}, 24*time.Hour, false)
+		first, second := taskRecord(t, r.c, due(key("o"))), taskRecord(t, r.c, due(key("p")))
+		first.Value[4], second.Value[4] = 201, 202
+		put(t, k, first, second)
+		restore := func() (took time.Duration) {
+			began := time.Now()
+			for n := range int32(partitions) {
+				if _, err := r.p.Restore(t.Context(), n, k, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(began)
+		}
+		for i, want := range []time.Duration{30 * time.Second, 30 * time.Second, 0} {
+			if took := restore(); took < want || took > want+2*time.Second {
+				t.Errorf("restore %d took %s; want %s", i, took, want)
+			}
+		}
+	})
+}

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
-	"rampstream/internal/checkpoint"
-	"rampstream/internal/reconciler"
 	"rampstream/internal/sim"
 	"rampstream/internal/stream"
 )
@@ -81,22 +78,6 @@ func TestLoop_memoryOfAStateTopicThatWasMadeAnew(t *testing.T) {
 	if err := k.again(); !errors.Is(err, stream.ErrLoss) {
 		t.Errorf("Restore = %v from %v; the topic of order states is empty: want ErrLoss", err, k.told.sources)
 	}
-}
-
-// started is a new process on the same folder that has restored nothing yet.
-func (k *keeper) started() {
-	k.t.Helper()
-	if err := k.dir.Close(); err != nil {
-		k.t.Fatal(err)
-	}
-	var err error
-	if k.dir, err = checkpoint.OpenDir(k.path); err != nil {
-		k.t.Fatal(err)
-	}
-	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
-	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: newEngine(reconciler.Config{
-		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open, Acknowledged: k.acknowledged})}
-	k.eng = k.loop.Engine
 }
 
 // K24: nor does a checkpoint hide that all was deleted from a state topic.

@@ -90,8 +90,8 @@ func newKeeper(t *testing.T) *keeper {
 	return k
 }
 
-// start is a new process on the same folder.
-func (k *keeper) start() {
+// started is a new process on the same folder that has restored nothing yet.
+func (k *keeper) started() {
 	k.t.Helper()
 	if k.dir != nil {
 		if err := k.dir.Close(); err != nil {
@@ -105,6 +105,13 @@ func (k *keeper) start() {
 	k.told = &told{Observer: &verdicts{}, sources: map[string]int{}, reasons: map[string]int{}}
 	k.loop = &reconciler.Loop{Log: quiet, Now: func() time.Time { return k.now }, Engine: newEngine(reconciler.Config{
 		Topics: topics, Partitions: partitions, Rules: k.rules, Codec: k.codec, VerifyDigest: true, Observer: k.told, Checkpoints: k.dir, OpenTable: k.open, Acknowledged: k.acknowledged})}
+	k.eng = k.loop.Engine
+}
+
+// start is a new process on the same folder.
+func (k *keeper) start() {
+	k.t.Helper()
+	k.started()
 	k.log.read = 0
 	var log stream.Log = k.log
 	if k.log.about == nil {

@@ -1,12 +1,12 @@
 package kuna_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
 	"rampstream/internal/events"
 	"rampstream/internal/providers"
+	"rampstream/internal/providers/providertest"
 )
 
 // docs/poller.md: a log-in, or the same again after a 401, waits for a token of
@@ -19,14 +19,7 @@ func TestChecker_unauthorizedStandsWithoutABudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.token.Store("another") // the provider ends the token
-	paid := false
-	ctx := providers.WithSpend(t.Context(), func(context.Context) error {
-		if paid {
-			return providers.ErrBudget
-		}
-		paid = true
-		return nil
-	})
+	ctx := providertest.Requests(t.Context(), 1)
 	_, err := checker.Check(ctx, question(events.Order, operationID))
 	var call *providers.CallError
 	if !errors.As(err, &call) || call.Outcome != events.OutcomeUnauthorized || errors.Is(err, providers.ErrBudget) {
@@ -49,14 +42,7 @@ func TestChecker_unauthorizedForEverAtALowRate(t *testing.T) {
 	checker := g.open(t, start)
 	told := 0
 	for range 100 {
-		paid := false
-		ctx := providers.WithSpend(t.Context(), func(context.Context) error {
-			if paid {
-				return providers.ErrBudget
-			}
-			paid = true
-			return nil
-		})
+		ctx := providertest.Requests(t.Context(), 1)
 		if _, err := checker.Check(ctx, question(events.Order, operationID)); !errors.Is(err, providers.ErrBudget) {
 			told++
 		}

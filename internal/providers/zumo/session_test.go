@@ -15,6 +15,7 @@ import (
 
 	"rampstream/internal/events"
 	"rampstream/internal/providers"
+	"rampstream/internal/providers/providertest"
 )
 
 // tokenServer is a strict Zumo: a refresh needs the newest access and refresh
@@ -163,14 +164,7 @@ func TestToken_401StandsWithoutABudget(t *testing.T) {
 	c := s.open(t, start)
 	check(t, c)
 	s.revoke()
-	paid := false
-	ctx := providers.WithSpend(t.Context(), func(context.Context) error {
-		if paid {
-			return providers.ErrBudget
-		}
-		paid = true
-		return nil
-	})
+	ctx := providertest.Requests(t.Context(), 1)
 	_, err := c.Check(ctx, providers.Question{Key: customer(userID)})
 	if outcomeOf(err) != events.OutcomeUnauthorized || errors.Is(err, providers.ErrBudget) {
 		t.Errorf("Check = %v; want the 401 that was answered", err)

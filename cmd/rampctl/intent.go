@@ -168,7 +168,7 @@ func (c *cli) warnOfState(ctx context.Context, cfg config.Config, in events.Inte
 	case !ok && !configured(cfg, in.Key):
 		return run.Config(fmt.Errorf("%w: %s has no state, and the account %s is not configured", errUsage, in.Key, in.Key.Lane()))
 	case !ok:
-		fmt.Fprintf(c.errw, "warning: %s has no state in %s: is the key what you mean?\n", in.Key, r.Topics.OrderState)
+		fmt.Fprintf(c.errw, "warning: %s has no state in %s: is the key what you mean?\n", in.Key, stateTopic(r.Topics, in.Key.Kind))
 	case in.Kind == events.Decide && st.Status != events.StatusDisputed:
 		fmt.Fprintf(c.errw, "warning: %s is %s (%s), not DISPUTED: the decision settles nothing unless a dispute began before it\n", in.Key, st.Status, st.DecidedBy)
 	}

@@ -12,6 +12,7 @@ import (
 	"rampstream/internal/events"
 	"rampstream/internal/inspect"
 	"rampstream/internal/run"
+	"rampstream/internal/stream"
 )
 
 func (c *cli) orders() *cobra.Command {
@@ -88,11 +89,7 @@ func (c *cli) one(ctx context.Context, arg string, show func(events.State) error
 		return err
 	}
 	if !ok {
-		topic := r.Topics.OrderState
-		if key.Kind == events.Customer {
-			topic = r.Topics.CustomerState
-		}
-		return fmt.Errorf("no state of %s in %s", key, topic)
+		return fmt.Errorf("no state of %s in %s", key, stateTopic(r.Topics, key.Kind))
 	}
 	return show(st)
 }
@@ -144,4 +141,12 @@ func clock(m events.Millis) string {
 		return ""
 	}
 	return m.Time().Format("2006-01-02T15:04:05.000Z")
+}
+
+// stateTopic is where the states of a kind of subject stand.
+func stateTopic(t stream.Topics, kind events.SubjectKind) string {
+	if kind == events.Customer {
+		return t.CustomerState
+	}
+	return t.OrderState
 }
